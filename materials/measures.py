@@ -9,6 +9,7 @@ k∇T, so that the tangent is positive definite; the sign of q = −k∇T turns 
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,11 @@ FloatArray = NDArray[np.float64]
 SQRT2 = np.sqrt(2.0)
 
 _MANDEL = {2: ((0, 0), (1, 1), (0, 1)), 3: ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))}
+
+
+def _of(pair: tuple[int, ...]) -> tuple[EllipsisType | int, ...]:
+    """Index of one tensor component in an array of tensors."""
+    return (..., *pair)
 
 
 class Physics(StrEnum):
@@ -110,7 +116,7 @@ class Measure:
     def to_vector(self, tensor: FloatArray) -> FloatArray:
         """Pack (..., d, d) tensors, or (..., d) vectors for heat, into (..., g)."""
         tensor = np.asarray(tensor, dtype=float)
-        return np.stack([tensor[(..., *pair)] for pair in self.index_pairs], axis=-1) * self._weights
+        return np.stack([tensor[_of(pair)] for pair in self.index_pairs], axis=-1) * self._weights
 
     def to_tensor(self, vector: FloatArray) -> FloatArray:
         """Unpack (..., g) into (..., d, d) tensors, or (..., d) vectors for heat."""
@@ -119,9 +125,9 @@ class Measure:
         tensor = np.zeros((*vector.shape[:-1], *(self.dimension,) * rank))
         for position, pair in enumerate(self.index_pairs):
             component = vector[..., position] / self._weights[position]
-            tensor[(..., *pair)] = component
+            tensor[_of(pair)] = component
             if self.physics is Physics.SMALL_STRAIN:
-                tensor[(..., *pair[::-1])] = component
+                tensor[_of(pair[::-1])] = component
         return tensor
 
     def tangent_to_tensor(self, tangent: FloatArray) -> FloatArray:

@@ -1,0 +1,1 @@
+"""Geometry: generated and imported meshes of parts and of cells, and element tables read from them."""

@@ -1,0 +1,1 @@
+"""Representative volume elements: a cell solved at a material point, and its homogenised response."""
