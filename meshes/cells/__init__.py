@@ -1,0 +1,21 @@
+"""Representative cells: generators, meshes with matching faces, periodicity. To add a generator, add one file."""
+
+from meshes.cells.cell_mesh import CellMesh, build_cell_mesh
+from meshes.cells.geometry import CellGeometry
+from meshes.cells.inclusion import Inclusion
+from meshes.cells.laminate import Laminate
+from meshes.cells.periodicity import boundary_nodes, periodic_map
+
+CELL_GENERATORS: dict[str, type[Inclusion] | type[Laminate]] = {"inclusion": Inclusion, "laminate": Laminate}
+"""Name in a case file -> generator."""
+
+__all__ = [
+    "CELL_GENERATORS",
+    "CellGeometry",
+    "CellMesh",
+    "Inclusion",
+    "Laminate",
+    "boundary_nodes",
+    "build_cell_mesh",
+    "periodic_map",
+]

@@ -1,0 +1,50 @@
+"""Two layers, repeated periodically."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Lt
+
+from meshes.elements import element_kind
+from meshes.errors import MeshError
+from meshes.mesh_arrays import MeshArrays, no_facets
+from meshes.structured import grid
+
+
+@dataclass(frozen=True)
+class Laminate:
+    """Layers normal to `normal`; the first phase fills `fraction` of the unit cell, from 0 on.
+
+    Fields are uniform in each layer, so that one element per layer is exact.
+    """
+
+    fraction: Annotated[float, Gt(0.0), Lt(1.0)] = 0.5
+    """Volume fraction of the first phase."""
+    normal: Literal["x", "y", "z"] = "x"
+    resolution: Annotated[int, Ge(1)] = 2
+    """Elements along an edge of the cell; along the normal, each layer has at least one."""
+
+    def phase_names(self, given: Sequence[str] | None) -> tuple[str, ...]:
+        """The two names of the case, in its order."""
+        names = ("first", "second") if given is None else tuple(given)
+        if len(set(names)) != 2 or len(names) != 2:
+            raise MeshError(f"a laminate has two phases, given are {len(names)}: {', '.join(names) or 'none'}")
+        return names
+
+    def build(self, dimension: int, element: str) -> MeshArrays:
+        """A structured mesh with the interface on element edges."""
+        kind = element_kind(element, dimension)
+        direction = "xyz".index(self.normal)
+        if direction >= dimension:
+            raise MeshError("a laminate with normal z needs dimension 3: use normal x or y in 2D")
+        n_first = min(max(1, round(self.fraction * self.resolution)), max(1, self.resolution - 1))
+        n_second = max(1, self.resolution - n_first)
+        axes = [np.linspace(0.0, 1.0, self.resolution + 1) for _ in range(dimension)]
+        axes[direction] = np.concatenate(
+            [np.linspace(0.0, self.fraction, n_first + 1), np.linspace(self.fraction, 1.0, n_second + 1)[1:]]
+        )
+        points, cells, boxes = grid(axes, kind)
+        tags = np.where(boxes[:, direction] < n_first, 1, 2)
+        return MeshArrays(kind, points, cells, tags, {"first": 1, "second": 2}, *no_facets(kind), {})
