@@ -1,0 +1,117 @@
+"""Direct factorisation of a cell's stiffness: analysed once per kind, refactorised for every set of values."""
+
+from collections import Counter
+
+import numpy as np
+from petsc4py import PETSc
+
+from materials.measures import FloatArray
+from rve.cell import Pattern
+
+
+class SingularStiffness(ArithmeticError):
+    """No factorisation of the stiffness exists: the cell has lost its stability, or the values are not finite."""
+
+
+class Factorization:
+    """One matrix and its factor, shared by all cells of a kind: cells take turns.
+
+    The matrix lives on the arrays of `values` (nnz,), which the element kernel writes; nothing is allocated when the
+    values change. Symmetric stiffness is factorised by Cholesky (CHOLMOD where PETSc has it, else MUMPS); when it is
+    not positive definite, by LDLᵀ; unsymmetric stiffness by LU.
+    """
+
+    def __init__(self, pattern: Pattern, symmetric: bool, n_sides: int, counters: Counter[str]) -> None:
+        """Prepare for `n_sides` simultaneous right-hand sides; `counters` receives what happened."""
+        self._pattern = pattern
+        self._symmetric = symmetric
+        self._n_sides = n_sides
+        self._counters = counters
+        self.size = pattern.row_starts.size - 1
+        self.values = np.zeros(pattern.columns.size)
+        self._definite = self._method(symmetric, definite=True) if self.size else None
+        self._indefinite: _Method | None = None
+        self._current = self._definite
+
+    def _method(self, symmetric: bool, definite: bool) -> "_Method":
+        return _Method(self._pattern, self.values, symmetric, definite, self._n_sides)
+
+    def refactor(self) -> None:
+        """Factorise the present `values`.
+
+        Raises:
+            SingularStiffness: they are singular or not finite.
+        """
+        if self._definite is None:
+            return
+        self._counters["factorizations"] += 1
+        self._current = self._definite
+        if self._current.refactor():
+            return
+        if self._symmetric and np.isfinite(self.values).all():
+            self._counters["indefinite_factorizations"] += 1
+            if self._indefinite is None:
+                self._indefinite = self._method(symmetric=True, definite=False)
+            self._current = self._indefinite
+            if self._current.refactor():
+                return
+        raise SingularStiffness("the stiffness of the cell is singular")
+
+    def solve(self, side: FloatArray, solution: FloatArray) -> None:
+        """Solve K x = side for one right-hand side (n,) into `solution` (n,)."""
+        if self._current is not None:
+            self._current.solve(side, solution)
+
+    def solve_block(self, sides: FloatArray, solutions: FloatArray) -> None:
+        """Solve K X = sides, both (n_sides, n): one row per right-hand side, all of them at once."""
+        if self._current is not None:
+            self._current.solve_block(sides, solutions)
+
+
+class _Method:
+    """One way of factorising: the PETSc objects, created once."""
+
+    def __init__(self, pattern: Pattern, values: FloatArray, symmetric: bool, definite: bool, n_sides: int) -> None:
+        n = pattern.row_starts.size - 1
+        comm = PETSc.COMM_SELF
+        self._matrix = PETSc.Mat().createAIJWithArrays((n, n), (pattern.row_starts, pattern.columns, values), comm=comm)
+        self._matrix.setOption(PETSc.Mat.Option.SYMMETRIC, symmetric)
+        self._matrix.setOption(PETSc.Mat.Option.SPD, symmetric and definite)
+        self._side = np.zeros(n)
+        self._solution = np.zeros(n)
+        self._sides = np.zeros((n_sides, n))
+        self._solutions = np.zeros((n_sides, n))
+        self._side_vector = PETSc.Vec().createWithArray(self._side, comm=comm)
+        self._solution_vector = PETSc.Vec().createWithArray(self._solution, comm=comm)
+        self._sides_matrix = PETSc.Mat().createDense((n, n_sides), array=self._sides.T, comm=comm)
+        self._solutions_matrix = PETSc.Mat().createDense((n, n_sides), array=self._solutions.T, comm=comm)
+        self._preconditioner = PETSc.PC().create(comm)
+        self._preconditioner.setOperators(self._matrix)
+        self._preconditioner.setType(PETSc.PC.Type.CHOLESKY if symmetric else PETSc.PC.Type.LU)
+        package = "cholmod" if symmetric and definite and _has_cholmod() else "mumps"
+        self._preconditioner.setFactorSolverType(package)
+
+    def refactor(self) -> bool:
+        """Factorise the present values; false when this method cannot."""
+        self._matrix.stateIncrease()
+        try:
+            self._preconditioner.setUp()
+        except PETSc.Error:
+            return False
+        return self._preconditioner.getFailedReason() == PETSc.PC.FailedReason.NOERROR
+
+    def solve(self, side: FloatArray, solution: FloatArray) -> None:
+        self._side[:] = side
+        self._side_vector.stateIncrease()
+        self._preconditioner.apply(self._side_vector, self._solution_vector)
+        solution[:] = self._solution
+
+    def solve_block(self, sides: FloatArray, solutions: FloatArray) -> None:
+        self._sides[:] = sides
+        self._sides_matrix.stateIncrease()
+        self._preconditioner.matApply(self._sides_matrix, self._solutions_matrix)
+        solutions[:] = self._solutions
+
+
+def _has_cholmod() -> bool:
+    return any(PETSc.Sys.hasExternalPackage(name) for name in ("cholmod", "suitesparse"))

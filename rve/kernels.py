@@ -1,0 +1,183 @@
+"""The fused element kernel of a cell: strain, law, internal force, stiffness and averages in one pass over a phase."""
+
+import numpy as np
+from numba import types
+
+from materials.compilation import LAW_TYPE, kernel
+from materials.gradient_matrix import fill_gradient_matrix
+
+_i8 = types.int64
+_f8 = types.float64
+_i4_1d = types.Array(types.int32, 1, "C")
+_i4_2d = types.Array(types.int32, 2, "C")
+_i4_3d = types.Array(types.int32, 3, "C")
+_i8_1d = types.Array(types.int64, 1, "C")
+_f8_1d = types.Array(types.float64, 1, "C")
+_f8_2d = types.Array(types.float64, 2, "C")
+_f8_3d = types.Array(types.float64, 3, "C")
+_f8_4d = types.Array(types.float64, 4, "C")
+
+ASSEMBLE_SIGNATURE = types.int64(
+    LAW_TYPE,
+    _f8_1d,  # parameters
+    _i8_1d,  # components in space
+    _f8_1d,  # rest in space
+    _i8,  # position of the out-of-plane component in space, or -1
+    _i8,  # gradient kind
+    types.boolean,  # bbar
+    types.boolean,  # symmetric
+    _f8_4d,  # shape gradients
+    _f8_3d,  # mean gradients
+    _f8_2d,  # weights
+    _i4_2d,  # dofs
+    _i4_3d,  # scatter
+    _f8_1d,  # macroscopic gradient
+    _f8,  # dt
+    _f8_1d,  # fluctuation
+    _f8_2d,  # committed state
+    _f8_2d,  # trial state
+    _f8_1d,  # residual
+    _f8_1d,  # absolute force
+    _f8_1d,  # matrix values
+    _f8_2d,  # flux sensitivity
+    _f8_2d,  # force sensitivity
+    _f8_2d,  # element flux
+    _f8_1d,  # flux sum
+    _f8_2d,  # tangent sum
+    _f8_1d,  # out-of-plane sum
+)
+
+
+@kernel(ASSEMBLE_SIGNATURE)
+def assemble_phase(  # type: ignore[no-untyped-def]
+    law,
+    parameters,
+    components,
+    rest_in_space,
+    out_of_plane,
+    kind,
+    bbar,
+    symmetric,
+    shape_gradients,
+    mean_gradients,
+    weights,
+    dofs,
+    scatter,
+    macro_gradient,
+    dt,
+    fluctuation,
+    state,
+    new_state,
+    residual,
+    absolute_force,
+    values,
+    flux_sensitivity,
+    force_sensitivity,
+    element_flux,
+    flux_sum,
+    tangent_sum,
+    out_of_plane_sum,
+):
+    """Add the m elements of one phase of one cell to the cell's sums; 0, or the number of the first failed point + 1.
+
+    With B the gradient matrix, σ and C the flux and tangent of the law at ḡ + B w, and g gradient components:
+    residual += ∫ Bᵀσ; absolute force += |the same, per element|; values += ∫ BᵀCB (through `scatter`, −1: not in the
+    matrix); flux_sensitivity (g, n) += ∫ CB; force_sensitivity (g, n) += (∫ BᵀC)ᵀ unless `symmetric`, where it equals
+    the former; element_flux (m, g) = ∫ σ of each element; flux_sum += ∫ σ; tangent_sum += ∫ C.
+    Dofs are those of the admissible fluctuation, −1 where it is fixed.
+    """
+    n_elements, n_points = weights.shape
+    n_local = dofs.shape[1]
+    g = components.size
+    g_space = rest_in_space.size
+    matrix = np.empty((n_points, g, n_local))
+    weighted_tangent_matrix = np.empty((n_points, g, n_local))
+    local_fluctuation = np.empty(n_local)
+    local_force = np.empty(n_local)
+    row = np.empty(n_local)
+    gradient_space = rest_in_space.copy()
+    flux_space = np.empty(g_space)
+    tangent_space = np.empty((g_space, g_space))
+    tangent = np.empty((g, g))
+    stacked = n_points * g
+
+    for e in range(n_elements):
+        for a in range(n_local):
+            dof = dofs[e, a]
+            local_fluctuation[a] = fluctuation[dof] if dof >= 0 else 0.0
+            local_force[a] = 0.0
+        for r in range(g):
+            element_flux[e, r] = 0.0
+
+        for q in range(n_points):
+            b = matrix[q]
+            fill_gradient_matrix(kind, shape_gradients[e, q], mean_gradients[e], bbar, b)
+            for r in range(g):
+                total = macro_gradient[r]
+                for a in range(n_local):
+                    total += b[r, a] * local_fluctuation[a]
+                gradient_space[components[r]] = total
+            point = e * n_points + q
+            if law(gradient_space, state[point], parameters, dt, flux_space, tangent_space, new_state[point]) != 0:
+                return point + 1
+
+            weight = weights[e, q]
+            if out_of_plane >= 0:
+                out_of_plane_sum[0] += weight * flux_space[out_of_plane]
+            for r in range(g):
+                flux = weight * flux_space[components[r]]
+                flux_sum[r] += flux
+                element_flux[e, r] += flux
+                for a in range(n_local):
+                    local_force[a] += b[r, a] * flux
+                for s in range(g):
+                    tangent[r, s] = weight * tangent_space[components[r], components[s]]
+                    tangent_sum[r, s] += tangent[r, s]
+            cb = weighted_tangent_matrix[q]
+            for r in range(g):
+                for a in range(n_local):
+                    cb[r, a] = tangent[r, 0] * b[0, a]
+                for s in range(1, g):
+                    factor = tangent[r, s]
+                    for a in range(n_local):
+                        cb[r, a] += factor * b[s, a]
+            for r in range(g):
+                for a in range(n_local):
+                    dof = dofs[e, a]
+                    if dof >= 0:
+                        flux_sensitivity[r, dof] += cb[r, a]
+            if not symmetric:
+                for s in range(g):
+                    for a in range(n_local):
+                        dof = dofs[e, a]
+                        if dof >= 0:
+                            total = 0.0
+                            for r in range(g):
+                                total += b[r, a] * tangent[r, s]
+                            force_sensitivity[s, dof] += total
+
+        for a in range(n_local):
+            dof = dofs[e, a]
+            if dof >= 0:
+                residual[dof] += local_force[a]
+                absolute_force[dof] += abs(local_force[a])
+
+        # K_ab = Σ B_ra (CB)_rb over all points and components, row by row: the columns are contiguous.
+        b_all = matrix.reshape(stacked, n_local)
+        cb_all = weighted_tangent_matrix.reshape(stacked, n_local)
+        for a in range(n_local):
+            first = a if symmetric else 0
+            for c in range(first, n_local):
+                row[c] = 0.0
+            for r in range(stacked):
+                factor = b_all[r, a]
+                if factor != 0.0:
+                    for c in range(first, n_local):
+                        row[c] += factor * cb_all[r, c]
+            for c in range(first, n_local):
+                position = scatter[e, a, c]
+                if position >= 0:
+                    values[position] += row[c]
+                    if symmetric and c > a:
+                        values[scatter[e, c, a]] += row[c]
+    return 0
