@@ -39,7 +39,10 @@ _VECTOR = types.float64[::1]
 _MATRIX = types.float64[:, ::1]
 
 LAW_SIGNATURE: Signature = types.int64(_VECTOR, _VECTOR, _VECTOR, types.float64, _VECTOR, _MATRIX, _VECTOR)
-"""status = law(gradient (g,), state (s,), parameters (p,), dt, flux (g,) out, tangent (g, g) out, new_state (s,) out)"""
+"""status = law(gradient (g,), state (s,), parameters (p,), dt, flux (g,), tangent (g, g), new_state (s,))
+
+The last three are written, and g is that of three dimensions.
+"""
 
 LAW_TYPE = types.FunctionType(LAW_SIGNATURE)
 """Type of a point law in the signature of a kernel."""
@@ -185,7 +188,7 @@ def _temporary_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="fe2-"))
 
 
-class _Cache(FunctionCache):
+class _Cache(FunctionCache):  # type: ignore[misc]  # numba has no types
     """numba's cache of one function, safe with concurrent processes and damaged or unwritable files.
 
     numba replaces files atomically, but two processes that store different signatures of one function at the same time
@@ -212,7 +215,7 @@ class _Cache(FunctionCache):
 @contextmanager
 def _writing() -> Iterator[None]:
     """Only one process at a time writes to the cache."""
-    with open(cache_directory() / "lock", "a") as lock:
+    with (cache_directory() / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:  # some network file systems have no locks
