@@ -1,0 +1,261 @@
+"""What one section of a case demands of another. Each check raises `WrongValue` with the key to change."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from materials.law import Law
+from materials.laws import LAWS
+from materials.measures import Measure, Physics
+from meshes.errors import MeshError
+from meshes.macro import GENERATORS
+from solver.case.boundary_conditions import MECHANICAL, BoundaryCondition
+from solver.case.case import Case
+from solver.case.closest import one_of
+from solver.case.discretization import DIMENSION, SIMPLICES
+from solver.case.errors import KeyPath, WrongValue
+from solver.case.formulation import default_formulation, flows_isochorically, formulation_problem
+from solver.case.rves import RveSection
+
+
+def check_case(case: Case) -> None:
+    """Every check that needs more than one section, from the top of the file to its end.
+
+    Raises:
+        WrongValue: with the key path and the remedy.
+    """
+    check_plane(case)
+    check_generator(case)
+    check_element(case.mesh.element, case.dimension, ("mesh", "element"))
+    check_formulation(case.mesh, case.physics, ("mesh",))
+    check_file(case, case.mesh, ("mesh", "file"))
+    check_regions(case)
+    for index, condition in enumerate(case.boundary_conditions):
+        check_condition(condition, case.measure, ("boundary_conditions", index))
+    check_overlap(case.boundary_conditions)
+    for name, material in case.materials.items():
+        check_material(case, material, ("materials", name))
+    for name, rve in case.rves.items():
+        check_rve(rve, case.physics, case.dimension, ("rves", name))
+        check_file(case, rve.geometry, ("rves", name, "geometry", "file"))
+    for name, recipe in case.surrogates.items():
+        if recipe.rve not in case.rves:
+            raise WrongValue(("surrogates", name, "rve"), f"no such cell in `rves`, {one_of(case.rves, recipe.rve)}")
+    if case.solver.scheme == "monolithic":
+        raise WrongValue(("solver", "scheme"), "monolithic is not available in this version, use nested")
+    check_output(case)
+
+
+def check_plane(case: Case) -> None:
+    """Plane stress is reserved; a plane belongs to mechanics in 2D."""
+    if case.plane == "stress":
+        raise WrongValue(("plane",), "plane stress is reserved for a later version, use plane strain (the default)")
+    if case.plane is not None and (case.dimension == 3 or case.physics is Physics.HEAT):
+        raise WrongValue(("plane",), "only mechanics in dimension 2 has a plane, remove the key")
+
+
+def check_generator(case: Case) -> None:
+    """A generated mesh has the dimension of the case."""
+    generator = getattr(case.mesh, "generator_class", None)
+    if generator is not None and generator.dimension != case.dimension:
+        fitting = ", ".join(name for name, other in GENERATORS.items() if other.dimension == case.dimension)
+        text = f"{case.mesh.generator} has dimension {generator.dimension}, the case {case.dimension}; use {fitting}"
+        raise WrongValue(("mesh", "generator"), text)
+
+
+def check_element(element: str | None, dimension: int, path: KeyPath) -> None:
+    """Elements have the dimension of the case."""
+    if element is not None and DIMENSION[element] != dimension:
+        allowed = " or ".join(name for name, d in DIMENSION.items() if d == dimension)
+        raise WrongValue(path, f"{element} is not an element of dimension {dimension}, use {allowed}")
+
+
+def check_formulation(section: Any, physics: Physics, path: KeyPath) -> None:  # noqa: ANN401
+    """An explicit formulation fits physics and element."""
+    if section.formulation is not None:
+        problem = formulation_problem(section.formulation, physics, section.element, section.degree)
+        if problem:
+            raise WrongValue((*path, "formulation"), problem)
+
+
+def check_file(case: Case, section: Any, path: KeyPath) -> None:  # noqa: ANN401
+    """A mesh file exists."""
+    name: str | None = getattr(section, "file", None)
+    if name is not None:
+        require_file(case.file_path(name), path)
+
+
+def require_file(file: Path, path: KeyPath) -> None:
+    """A file named in the case exists."""
+    try:
+        problem = "is a directory, name a file" if file.is_dir() else None
+        if problem is None and not file.is_file():
+            problem = "does not exist, paths are relative to the case file"
+    except (OSError, ValueError) as error:
+        problem = f"cannot be read ({error})"
+    if problem:
+        raise WrongValue(path, f"the file {file} {problem}")
+
+
+def check_regions(case: Case) -> None:
+    """Regions name materials; `all` stands alone."""
+    for region, material in case.regions.items():
+        if material not in case.materials:
+            raise WrongValue(("regions", region), f"no such material, {one_of(case.materials, material)}")
+    if "all" in case.regions and len(case.regions) > 1:
+        raise WrongValue(("regions", "all"), "`all` covers every region, remove it or the other regions")
+
+
+def check_condition(condition: BoundaryCondition, measure: Measure, path: KeyPath) -> None:
+    """A condition belongs to the physics and has as many components as the dimension."""
+    kind, value = condition.kind, condition.value
+    heat = measure.physics is Physics.HEAT
+    if heat == (kind in MECHANICAL):
+        use = "temperature or flux" if heat else "displacement, traction or body_force"
+        raise WrongValue((*path, kind), f"has no meaning for physics {measure.physics.value}, use {use}")
+    if isinstance(value, tuple) and len(value) != measure.dimension:
+        text = f"has {len(value)} components, dimension {measure.dimension} needs {measure.dimension}"
+        raise WrongValue((*path, kind), text)
+
+
+def check_overlap(conditions: Iterable[BoundaryCondition]) -> None:
+    """No two conditions prescribe, or load, the same component of the same boundary."""
+    taken: dict[tuple[str, int], int] = {}
+    for index, condition in enumerate(conditions):
+        if condition.boundary is None:
+            continue
+        value = condition.value if isinstance(condition.value, tuple) else (condition.value,)
+        for component, number in enumerate(value):
+            if number is None or (condition.kind == "traction" and number == 0):
+                continue
+            earlier = taken.setdefault((condition.boundary, component), index)
+            if earlier != index:
+                which = f"component {'xyz'[component]} of " if len(value) > 1 else ""
+                text = (
+                    f"{which}boundary '{condition.boundary}' already has a condition, boundary_conditions.{earlier}; "
+                    "keep one of them"
+                )
+                raise WrongValue(("boundary_conditions", index, condition.kind), text)
+
+
+def check_law(law: Law, physics: Physics, path: KeyPath) -> None:
+    """A law belongs to the physics of the case; a void to any."""
+    if law.physics is not None and law.physics is not physics:
+        fitting = ", ".join(name for name, other in LAWS.items() if other.physics is physics)
+        text = f"{law.name} is a law for {law.physics.value}, the physics of the case is {physics.value}; use {fitting}"
+        raise WrongValue((*path, "law"), text)
+
+
+def check_material(case: Case, material: Any, path: KeyPath) -> None:  # noqa: ANN401
+    """A material is available, its cell exists, its law fits."""
+    if material.type == "law":
+        law = material.build()
+        if law.void:
+            raise WrongValue((*path, "law"), "void has no stiffness at the macroscale, leave that region out of the mesh")
+        check_law(law, case.physics, path)
+        return
+    if material.type in ("surrogate", "adaptive"):
+        text = f"the material type {material.type} is not available in this version, use rve or law"
+        raise WrongValue((*path, "type"), text)
+    if material.rve not in case.rves:
+        raise WrongValue((*path, "rve"), f"no such cell in `rves`, {one_of(case.rves, material.rve)}")
+
+
+def check_rve(rve: RveSection, physics: Physics, dimension: int, path: KeyPath) -> None:
+    """A cell's element, formulation, phases and laws fit each other."""
+    check_element(rve.element, dimension, (*path, "element"))
+    check_formulation(rve, physics, path)
+    if rve.boundary == "traction":
+        raise WrongValue((*path, "boundary"), "uniform traction is not available in this version, use periodic or linear")
+    laws = rve.laws
+    for name, law in laws.items():
+        check_law(law, physics, (*path, "phases", name))
+    if laws and all(law.void for law in laws.values()):
+        raise WrongValue((*path, "phases"), "every phase is void, give at least one a law with stiffness")
+    check_geometry(rve.geometry, laws, (*path,))
+    geometry: Any = rve.geometry
+    if getattr(geometry, "generator", None) == "inclusion" and rve.element not in SIMPLICES:
+        simplex = "triangle" if dimension == 2 else "tetrahedron"
+        raise WrongValue((*path, "element"), f"a curved inclusion cannot be meshed with {rve.element}, use {simplex}")
+
+
+def check_geometry(geometry: Any, laws: Mapping[str, Law], path: KeyPath) -> None:  # noqa: ANN401
+    """The phases are those of the generator."""
+    if not hasattr(geometry, "build_generator"):
+        return
+    generator = geometry.build_generator()
+    wanted = generator.phase_names(None)
+    try:
+        generator.phase_names(tuple(laws))
+    except MeshError as error:
+        unknown = [name for name in laws if name not in wanted]
+        missing = [name for name in wanted if name not in laws]
+        at = (*path, "phases", unknown[0]) if unknown and len(laws) >= len(wanted) else (*path, "phases")
+        hint = f"; {one_of(wanted, unknown[0])}" if unknown and missing else ""
+        raise WrongValue(at, f"{error}{hint}; give each of {', '.join(wanted)} a law") from None
+
+
+def check_output(case: Case) -> None:
+    """Fields exist in this physics; probes and localised points have the right dimension."""
+    measure = case.measure
+    known = [measure.primary_name, measure.gradient_name, measure.flux_name, "kind"]
+    if measure.physics is Physics.FINITE_STRAIN:
+        known.append("stress")
+    if measure.out_of_plane_name is not None:
+        known.append(measure.out_of_plane_name)
+    for index, field in enumerate(case.output.fields or ()):
+        if field not in known:
+            text = f"no such field for physics {case.physics.value}, {one_of(known, field)}"
+            raise WrongValue(("output", "fields", index), text)
+    names: set[str] = set()
+    for index, probe in enumerate(case.output.probes):
+        path: KeyPath = ("output", "probes", index)
+        _check_point(probe.point, case.dimension, (*path, "point"))
+        if probe.field not in (None, measure.primary_name):
+            text = f"{probe.field} is not the unknown of physics {case.physics.value}, use {measure.primary_name}"
+            raise WrongValue((*path, "field"), text)
+        if probe.name in names:
+            raise WrongValue((*path, "name"), f"'{probe.name}' is the name of an earlier probe, choose another")
+        names.add(probe.name)
+    for index, localized in enumerate(case.output.localize):
+        _check_point(localized.point, case.dimension, ("output", "localize", index, "point"))
+    for index, boundary in enumerate(case.output.reactions):
+        if boundary in case.output.reactions[:index]:
+            raise WrongValue(("output", "reactions", index), f"'{boundary}' is listed twice, remove one")
+
+
+def _check_point(point: tuple[float, ...], dimension: int, path: KeyPath) -> None:
+    if len(point) != dimension:
+        raise WrongValue(path, f"has {len(point)} coordinates, dimension {dimension} needs {dimension}")
+
+
+def warnings_of(case: Case) -> list[str]:
+    """What is allowed but probably not meant, one line each, with file, line and key."""
+    found: list[str] = []
+
+    def warn(path: KeyPath, text: str) -> None:
+        found.append(str(case.bad_input(path, text)))
+
+    remedy = "use degree 2, or quadrilaterals/hexahedra, which average the dilatation by default"
+    for name, rve in case.rves.items():
+        if rve.element in SIMPLICES and rve.degree == 1 and flows_isochorically(rve.laws.values()):
+            warn(("rves", name, "degree"), f"J2 on linear simplices locks once it flows; {remedy}")
+    laws = [law for material in set(case.regions.values()) for law in case.laws_of(material)]
+    element = case.mesh.element
+    if element in SIMPLICES and case.mesh.degree == 1 and flows_isochorically(laws):
+        warn(("mesh", "degree"), f"J2 on linear simplices locks once it flows; {remedy}")
+    chosen = case.mesh.formulation
+    if chosen and element and chosen != default_formulation(case.physics, element, case.mesh.degree, laws) != "standard":
+        warn(("mesh", "formulation"), "J2 on linear elements locks with the standard formulation, use bbar")
+    nominal = [case.load.end * step / case.load.steps for step in range(case.load.steps + 1)]
+    for index, (time, _) in enumerate(case.load.factor_table[1:-1], start=1):
+        if 0 < time < case.load.end and min(abs(time - hit) for hit in nominal) > 1e-9 * case.load.end:
+            warn(("load", "factor", index), f"no nominal increment ends at time {time:g}, so its peak may be missed")
+    used = {getattr(material, "rve", None) for material in case.materials.values()}
+    for name in case.rves:
+        if name not in used:
+            warn(("rves", name), "no material uses this cell")
+    for name in case.materials:
+        if name not in case.regions.values():
+            warn(("materials", name), "no region uses this material")
+    return found

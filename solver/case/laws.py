@@ -1,0 +1,54 @@
+"""Models of the laws, made from the registry: a law file added to `materials/laws` needs no change here."""
+
+import dataclasses
+from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+
+from pydantic import Field, create_model, model_validator
+
+from materials.law import Law
+from materials.laws import LAWS
+from solver.case.section import Section
+from solver.case.tagged_union import tagged_union
+
+
+class LawSection(Section):
+    """A law and its parameters, as a phase of a cell or (with `type: law`) as a material."""
+
+    law_class: ClassVar[type[Law]]
+
+    def build(self) -> Law:
+        """The law with these parameters."""
+        names = [field.name for field in dataclasses.fields(self.law_class)]
+        return self.law_class(**{name: getattr(self, name) for name in names})
+
+    @model_validator(mode="after")
+    def _accepted_by_the_law(self) -> "LawSection":
+        self.build()
+        return self
+
+
+def _law_section(name: str, law: type[Law], *, material: bool) -> type[LawSection]:
+    hints = get_type_hints(law, include_extras=True)
+    fields: dict[str, Any] = {"type": (Literal["law"], ...)} if material else {}
+    fields["law"] = (Literal[name], ...)
+    for field in dataclasses.fields(law):
+        if field.default is not dataclasses.MISSING:
+            default = Field(default=field.default)
+        elif field.default_factory is not dataclasses.MISSING:
+            default = Field(default_factory=field.default_factory)
+        else:
+            default = Field()
+        fields[field.name] = (hints[field.name], default)
+    title = f"{name}{'_material' if material else ''}"
+    summary = (law.__doc__ or name).strip().splitlines()[0]
+    model = create_model(title, __base__=LawSection, __doc__=summary, **fields)
+    model.law_class = law
+    return model
+
+
+PHASES = {name: _law_section(name, law, material=False) for name, law in LAWS.items()}
+LAW_MATERIALS = {name: _law_section(name, law, material=True) for name, law in LAWS.items()}
+
+Phase = tagged_union("law", PHASES, "law")
+LawMaterialSection = tagged_union("law", LAW_MATERIALS, "law")
+Phases = dict[Annotated[str, Field(min_length=1)], Phase]

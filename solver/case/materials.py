@@ -1,0 +1,85 @@
+"""`materials`: what a region of the macroscale is made of."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from solver.case.laws import LawMaterialSection
+from solver.case.section import Count, Name, Positive, Section
+from solver.case.tagged_union import tagged_union
+
+
+class RveMaterialSection(Section):
+    """A cell of `rves` at every integration point."""
+
+    type: Literal["rve"]
+    rve: Name
+    """Name of the cell in `rves`."""
+
+
+class SurrogateMaterialSection(Section):
+    """A trained surrogate."""
+
+    type: Literal["surrogate"]
+    model: Annotated[str, Field(min_length=1)]
+    """Folder of the model, relative to the case file."""
+
+
+class TrustSection(Section):
+    """When an answer of the surrogate is believed."""
+
+    measure: Literal["distance", "ensemble", "variance"] = "distance"
+    """What the score of a point is computed from."""
+    tolerance: Positive = 0.01
+    """Relative flux error that is accepted."""
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """Confidence of the calibrated threshold."""
+
+
+class RetrainSection(Section):
+    """When the surrogate is trained again during a run."""
+
+    every: Count = 1
+    """Accepted increments between two checks."""
+    samples: Count = 100
+    """New samples needed."""
+
+
+class AuditSection(Section):
+    """Surrogate points that are solved again by the cell, to measure the error in the run."""
+
+    fraction: Annotated[float, Field(ge=0, le=1)] = 0.02
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class AdaptiveMaterialSection(Section):
+    """A cell and a surrogate, routed point by point by trust."""
+
+    type: Literal["adaptive"]
+    rve: Name
+    surrogate: Name
+    """Name of the recipe in `surrogates`."""
+    model: Annotated[str, Field(min_length=1)] | None = None
+    """Folder of a trained model to start from."""
+    mode: Literal["concurrent", "iterate"] = "concurrent"
+    trust: TrustSection = TrustSection()
+    retrain: RetrainSection = RetrainSection()
+    audit: AuditSection = AuditSection()
+
+
+MaterialSection = tagged_union(
+    "type",
+    {
+        "law": LawMaterialSection,
+        "rve": RveMaterialSection,
+        "surrogate": SurrogateMaterialSection,
+        "adaptive": AdaptiveMaterialSection,
+    },
+    "material type",
+)
+Materials = dict[Name, MaterialSection]  # type: ignore[valid-type]
+
+
+def is_law(material: Any) -> bool:  # noqa: ANN401 - any member of the union above
+    """Whether a material of a case is a law."""
+    return bool(material.type == "law")

@@ -1,0 +1,30 @@
+"""`mesh`: the macroscopic mesh, from a generator or from a gmsh file."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from meshes.macro import GENERATORS
+from solver.case.discretization import Discretization, ElementName
+from solver.case.generators import generator_sections
+from solver.case.tagged_union import tagged_union
+
+
+class GeneratedMesh(Discretization):
+    """A mesh from a generator, whose own parameters stand beside these keys."""
+
+    element: ElementName
+
+
+class MeshFile(Discretization):
+    """A gmsh file; regions and boundaries are its physical groups."""
+
+    file: Annotated[str, Field(min_length=1)]
+    """Path of the `.msh` file, relative to the case file."""
+    element: ElementName | None = None
+    """Element the file holds; checked against the file when given."""
+
+
+MeshSection = tagged_union(
+    "generator", generator_sections(GENERATORS, GeneratedMesh), "generator", instead={"file": MeshFile}
+)

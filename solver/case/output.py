@@ -1,0 +1,42 @@
+"""`output`: fields, probes, reactions, localised cells, restart points."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from solver.case.section import Count, Name, Section, Vector
+
+ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w\-]*$", max_length=60)]
+"""Name of columns in probes.csv and reactions.csv."""
+
+
+class Probe(Section):
+    """A point whose field value is recorded at every accepted increment."""
+
+    name: ColumnName
+    point: Vector
+    """Coordinates in the reference configuration; must lie in the mesh."""
+    field: Literal["displacement", "temperature"] | None = None
+    """By default the unknown field."""
+
+
+class LocalizedPoint(Section):
+    """A macroscopic point whose cell's micro-fields are written."""
+
+    point: Vector
+    """Coordinates; the nearest integration point is taken."""
+
+
+class OutputSection(Section):
+    """What a run writes besides history.csv."""
+
+    fields: tuple[str, ...] | None = None
+    """Fields for ParaView; by default the unknown and the flux."""
+    every: Count = 1
+    """Accepted increments between two writes of the fields; the last one is always written."""
+    probes: tuple[Probe, ...] = ()
+    reactions: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Boundaries whose total reaction is recorded."""
+    localize: tuple[LocalizedPoint, ...] = ()
+    checkpoint_every: Annotated[int, Field(ge=0)] = 1
+    """Accepted increments between two restart points; 0 writes one at the end or when interrupted only."""

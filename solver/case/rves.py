@@ -1,0 +1,40 @@
+"""`rves`: the representative cells."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from meshes.cells import CELL_GENERATORS
+from solver.case.discretization import Discretization, ElementName
+from solver.case.generators import generator_sections
+from solver.case.laws import Phases
+from solver.case.section import Section
+from solver.case.tagged_union import tagged_union
+
+
+class CellFile(Section):
+    """A gmsh file of a cell; phases are its physical groups."""
+
+    file: Annotated[str, Field(min_length=1)]
+    """Path of the `.msh` file, relative to the case file."""
+
+
+Geometry = tagged_union("generator", generator_sections(CELL_GENERATORS), "generator", instead={"file": CellFile})
+
+
+class RveSection(Discretization):
+    """A representative cell: geometry, discretisation, boundary condition and one law per phase."""
+
+    geometry: Geometry  # type: ignore[valid-type]
+    """A generator and its parameters, or `file: cell.msh`."""
+    element: ElementName
+    """Element of the cell's mesh."""
+    boundary: Literal["periodic", "linear", "traction"] = "periodic"
+    """Condition on the fluctuation: periodic, zero (linear displacement), or uniform traction."""
+    phases: Annotated[Phases, Field(min_length=1)]
+    """Phase name -> law."""
+
+    @property
+    def laws(self) -> dict[str, Any]:
+        """Phase name -> `Law`."""
+        return {name: phase.build() for name, phase in self.phases.items()}

@@ -1,0 +1,45 @@
+"""`surrogates`: recipes, what to sample, which network, how to train."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from solver.case.section import Count, Name, Positive, Section
+
+Seed = Annotated[int, Field(ge=0)]
+
+
+class NetworkSection(Section):
+    """Architecture of the network."""
+
+    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 32)
+    """Width of each hidden layer."""
+
+
+class SamplingSection(Section):
+    """Macroscopic paths that the cell is solved on."""
+
+    paths: Count
+    steps: Count = 10
+    range: Positive
+    """Largest component of strain, or of F − I."""
+    seed: Seed = 0
+
+
+class TrainingSection(Section):
+    """How the network is trained."""
+
+    seed: Seed = 0
+
+
+class SurrogateRecipe(Section):
+    """One recipe."""
+
+    rve: Name
+    """Name of the cell in `rves`."""
+    family: Literal["ann", "rnn", "energy", "dissipative", "gp"]
+    ensemble: Count = 1
+    """Members, each trained with its own seed."""
+    network: NetworkSection = NetworkSection()
+    sampling: SamplingSection
+    training: TrainingSection = TrainingSection()

@@ -1,0 +1,74 @@
+"""Sections of which one key says the kind: `type` of a material, `law`, `generator`, …"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Union
+
+from pydantic import Discriminator, Tag
+
+from solver.case.closest import one_of
+
+UNKNOWN_KIND = "unknown_kind"
+"""Type of pydantic's error when no member of such a union fits."""
+
+
+def union_tag(value: str) -> str:
+    """Tag as it appears in pydantic's locations: no key of a case file looks like it, so it can be dropped."""
+    return f"<{value}>"
+
+
+def is_union_tag(part: str | int) -> bool:
+    """Whether a part of a location is such a tag."""
+    return isinstance(part, str) and part.startswith("<") and part.endswith(">")
+
+
+def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+    """Type of a section whose `key` selects one of `kinds`.
+
+    Args:
+        key: the discriminating key.
+        kinds: value of that key -> model (or another such union).
+        noun: what to call the value in messages, such as `law`.
+        instead: key -> model, for sections that have another key instead, such as `file` for `generator`.
+    """
+    instead = instead or {}
+
+    def select(data: Any) -> str | None:  # noqa: ANN401
+        if not isinstance(data, dict):  # a model, when it is dumped
+            name = getattr(data, key, None) or next(iter(instead), None)
+            return None if name is None else union_tag(name)
+        given = [name for name in (key, *instead) if name in data]
+        if len(given) != 1:
+            return None
+        if given[0] in instead:
+            return union_tag(given[0])
+        return union_tag(data[key]) if isinstance(data[key], str) and data[key] in kinds else None
+
+    members = [Annotated[model, Tag(union_tag(value))] for value, model in {**kinds, **instead}.items()]
+    context: dict[str, int | str | float] = {
+        "discriminator": key,
+        "noun": noun,
+        "kinds": ",".join(kinds),
+        "instead": ",".join(instead),
+    }
+    chosen = Discriminator(
+        select,
+        custom_error_type=UNKNOWN_KIND,
+        custom_error_message=UNKNOWN_KIND,
+        custom_error_context=context,
+    )
+    return Annotated[Union[tuple(members)], chosen]  # noqa: UP007 - the members are only known now
+
+
+def unknown_kind(context: Mapping[str, Any], data: Any) -> tuple[str | None, str]:  # noqa: ANN401
+    """The key to blame (None: the section itself) and the message, when no member of a union fits."""
+    key, noun = str(context["discriminator"]), context["noun"]
+    kinds = str(context["kinds"]).split(",")
+    keys = [key, *(name for name in str(context["instead"]).split(",") if name)]
+    if not isinstance(data, dict):
+        return None, f"must be a mapping with the key {' or '.join(f'`{name}`' for name in keys)}"
+    given = [name for name in keys if name in data]
+    if not given:
+        return None, f"needs the key {' or '.join(f'`{name}`' for name in keys)}; known {noun}s: {', '.join(kinds)}"
+    if len(given) > 1:
+        return given[1], f"`{given[0]}` and `{given[1]}` exclude each other, keep one"
+    return key, f"unknown {noun}, {one_of(kinds, data[key])}"
