@@ -116,7 +116,7 @@ class EquilibriumSolver:
             self._candidate += fluctuation
             if self._assembly.assemble(gradient, dt, self._candidate, committed, trial):
                 new_work = abs(float(self._correction @ self._assembly.residual))
-                if new_work <= work or _largest(self._assembly.residual) <= max(residual, floor):
+                if new_work <= 0.9 * work or _largest(self._assembly.residual) <= floor:
                     fluctuation[:] = self._candidate
                     return True
             self.counters["cell_line_searches"] += 1

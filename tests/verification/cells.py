@@ -1,6 +1,7 @@
 """Cells for verification tests: short to name, small enough to be solved many times."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ ELEMENTS = {2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
 TIGHT = NewtonSettings(tolerance=1e-13)
 
 
-def law(name: str, **parameters: float) -> Law:
+def law(name: str, **parameters: Any) -> Law:
     """A law by its name in a case file."""
     return LAWS[name](**parameters)
 

@@ -1,0 +1,63 @@
+"""Homogenised stiffness between Reuss and Voigt for every cell, and bulk modulus within Hashin–Shtrikman."""
+
+import numpy as np
+import pytest
+
+from materials.law_material import LawMaterial
+from materials.measures import FloatArray, Measure, Physics
+from tests.verification.cells import ELEMENTS, SOFT, STIFF, evaluate_one, fibre, law, layers, make_cell, sphere
+
+CELLS = [
+    (2, fibre(8), "triangle", 0.3),
+    *((2, layers(normal), element, 0.6) for normal in "xy" for element in ELEMENTS[2]),
+    (3, sphere(3), "tetrahedron", 0.2),
+    *((3, layers(normal), element, 0.6) for normal in "xyz" for element in ELEMENTS[3]),
+]
+
+
+def stiffness_of(phase_law, measure: Measure) -> FloatArray:
+    material = LawMaterial(phase_law, measure)
+    material.bind(np.zeros(1, dtype=np.int64))
+    return evaluate_one(material, measure.rest).tangent[0]
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "linear"])
+@pytest.mark.parametrize("physics", [Physics.SMALL_STRAIN, Physics.HEAT])
+@pytest.mark.parametrize(("dimension", "geometry", "element", "stiff_fraction"), CELLS)
+def test_between_reuss_and_voigt(
+    dimension: int, geometry, element: str, stiff_fraction: float, physics: Physics, boundary: str
+) -> None:
+    measure = Measure(physics, dimension)
+    cell = make_cell(measure, geometry, (SOFT[physics], STIFF[physics]), element, 1, boundary=boundary)
+    cell.bind(np.zeros(1, dtype=np.int64))
+    tangent = evaluate_one(cell, measure.rest).tangent[0]
+    soft, stiff = stiffness_of(SOFT[physics], measure), stiffness_of(STIFF[physics], measure)
+    voigt = (1.0 - stiff_fraction) * soft + stiff_fraction * stiff
+    reuss = np.linalg.inv((1.0 - stiff_fraction) * np.linalg.inv(soft) + stiff_fraction * np.linalg.inv(stiff))
+    rounding = 1e-10 * np.abs(voigt).max()
+    assert np.linalg.eigvalsh(voigt - tangent).min() > -rounding
+    assert np.linalg.eigvalsh(tangent - reuss).min() > -rounding
+    # The bounds differ, so that a cell cannot meet both by accident.
+    assert np.linalg.eigvalsh(voigt - reuss).max() > 0.05 * np.abs(voigt).max()
+
+
+@pytest.mark.parametrize("volume_fraction", [0.1, 0.3, 0.5])
+def test_plane_bulk_modulus_of_a_square_array_is_within_hashin_shtrikman(volume_fraction: float) -> None:
+    """Bounds of Hashin (1965), J. Mech. Phys. Solids 13, 119, for the plane-strain bulk modulus k = λ + μ."""
+    measure = Measure(Physics.SMALL_STRAIN, 2)
+    matrix, inclusion = law("elastic", E=1.0, nu=0.35), law("elastic", E=10.0, nu=0.2)
+    cell = make_cell(measure, fibre(12, volume_fraction), (matrix, inclusion), "triangle", 2)
+    cell.bind(np.zeros(1, dtype=np.int64))
+    tangent = evaluate_one(cell, measure.rest).tangent[0]
+    homogenised = tangent[:2, :2].sum() / 4.0
+
+    def moduli(E: float, nu: float) -> tuple[float, float]:
+        mu = E / (2.0 * (1.0 + nu))
+        return E * nu / ((1.0 + nu) * (1.0 - 2.0 * nu)) + mu, mu
+
+    (k1, mu1), (k2, mu2) = moduli(1.0, 0.35), moduli(10.0, 0.2)
+    f1, f2 = 1.0 - volume_fraction, volume_fraction
+    lower = k1 + f2 / (1.0 / (k2 - k1) + f1 / (k1 + mu1))
+    upper = k2 + f1 / (1.0 / (k1 - k2) + f2 / (k2 + mu2))
+    assert lower * (1.0 - 1e-9) <= homogenised <= upper
+    assert upper - lower > 0.02 * lower
