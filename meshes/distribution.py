@@ -1,7 +1,6 @@
 """From arrays on one rank to a dolfinx mesh on all, with failures agreed on before anybody raises."""
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 from dolfinx import mesh
@@ -12,10 +11,8 @@ from meshes.elements import ELEMENTS
 from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays, no_facets
 
-T = TypeVar("T")
 
-
-def on_root(comm: MPI.Comm, action: Callable[[], T]) -> T | None:
+def on_root[T](comm: MPI.Comm, action: Callable[[], T]) -> T | None:
     """What `action` returns on rank 0, None on the others. Collective.
 
     Raises:
@@ -51,12 +48,12 @@ def distribute(
     name, dimension, regions, boundaries, tags = comm.bcast(header)
     element = ELEMENTS[name]
     if arrays is None:
-        points, cells = np.empty((0, dimension)), np.empty((0, element.n_vertices), dtype=np.int64)
+        no_cells = np.empty((0, element.n_vertices), dtype=np.int64)
+        domain = create_mesh(comm, name, np.empty((0, dimension)), no_cells)
         facets, facet_values = no_facets(element)
     else:
-        points, cells, facets, facet_values = arrays.points, arrays.cells, arrays.facets, arrays.facet_tags
-
-    domain = create_mesh(comm, name, points, cells)
+        domain = create_mesh(comm, name, arrays.points, arrays.cells)
+        facets, facet_values = arrays.facets, arrays.facet_tags
     local_tags = tags[original_cell_index(domain)].astype(np.int32)
     cell_tags = mesh.meshtags(domain, element.dimension, np.arange(local_tags.size, dtype=np.int32), local_tags)
     facet_tags = create_tags(domain, element.dimension - 1, facets, facet_values)

@@ -31,6 +31,11 @@ class Element:
         return len(self.from_gmsh)
 
     @property
+    def facet_vertices(self) -> NDArray[np.int64]:
+        """Local vertices of each facet, (facets, facet vertices)."""
+        return np.array(basix.topology(basix.CellType[self.name])[self.dimension - 1], dtype=np.int64)
+
+    @property
     def is_simplex(self) -> bool:
         """Whether the Jacobian is constant."""
         return self.n_vertices == self.dimension + 1
@@ -43,7 +48,7 @@ class Element:
         return (0, 2, 1, 3, 4, 6, 5, 7)[: self.n_vertices]
 
     def jacobians(self, vertices: FloatArray, reference_points: FloatArray) -> FloatArray:
-        """Determinants of d x / d ξ, (elements, points), of elements with vertex coordinates (elements, vertices, d)."""
+        """Determinants of d x / d ξ, (elements, points), for vertex coordinates (elements, vertices, d)."""
         cell = basix.create_element(basix.ElementFamily.P, basix.CellType[self.name], 1)
         gradients = cell.tabulate(1, reference_points)[1:, ..., 0]
         return np.linalg.det(np.einsum("jqa,cai->cqij", gradients, vertices))

@@ -26,7 +26,7 @@ def gmsh_session(purpose: str) -> Iterator[None]:
         gmsh.model.add("fe2")
         try:
             yield
-        except Exception as error:  # noqa: BLE001 gmsh raises nothing more specific
+        except Exception as error:  # gmsh raises nothing more specific
             if type(error) is not Exception:
                 raise
             raise MeshError(f"{purpose}: gmsh says '{' '.join(str(error).split())}'") from error

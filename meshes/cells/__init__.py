@@ -1,6 +1,7 @@
 """Representative cells: generators, meshes with matching faces, periodicity. To add a generator, add one file."""
 
 from meshes.cells.cell_mesh import CellMesh, build_cell_mesh
+from meshes.cells.connectivity import SolidPiece, solid_is_connected, solid_pieces
 from meshes.cells.geometry import CellGeometry
 from meshes.cells.inclusion import Inclusion
 from meshes.cells.laminate import Laminate
@@ -15,7 +16,10 @@ __all__ = [
     "CellMesh",
     "Inclusion",
     "Laminate",
+    "SolidPiece",
     "boundary_nodes",
     "build_cell_mesh",
     "periodic_map",
+    "solid_is_connected",
+    "solid_pieces",
 ]

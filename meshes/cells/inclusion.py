@@ -96,8 +96,14 @@ def on_faces(points: FloatArray) -> FloatArray:
     return np.where(np.abs(points - 1.0) < 1e-9, 1.0, points)
 
 
+def polygon_scale(sides: int) -> float:
+    """Circumradius of a regular polygon over the radius of the circle of the same area."""
+    angle = 2.0 * math.pi / sides
+    return math.sqrt(angle / math.sin(angle))
+
+
 def translation(axis: int) -> list[float]:
-    """gmsh's row-major 4 × 4 matrix of a unit translation along `axis`."""
+    """The row-major 4 × 4 matrix, as gmsh takes it, of a unit translation along `axis`."""
     matrix = np.eye(4)
     matrix[axis, 3] = 1.0
     return list(matrix.ravel())
@@ -109,9 +115,7 @@ def circle_model(resolution: int, radius: float) -> list[int]:
     corners = [geo.addPoint(x, y, 0.0) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
     edges = [geo.addLine(corners[i], corners[(i + 1) % 4]) for i in range(4)]
     centre = geo.addPoint(0.5, 0.5, 0.0)
-    ring = [
-        geo.addPoint(0.5 + radius * dx, 0.5 + radius * dy, 0.0) for dx, dy in ((1, 0), (0, 1), (-1, 0), (0, -1))
-    ]
+    ring = [geo.addPoint(0.5 + radius * dx, 0.5 + radius * dy, 0.0) for dx, dy in ((1, 0), (0, 1), (-1, 0), (0, -1))]
     arcs = [geo.addCircleArc(ring[i], centre, ring[(i + 1) % 4]) for i in range(4)]
     circle = geo.addCurveLoop(arcs)
     matrix = geo.addPlaneSurface([geo.addCurveLoop(edges), circle])
@@ -119,6 +123,8 @@ def circle_model(resolution: int, radius: float) -> list[int]:
     geo.synchronize()
     mesh = gmsh.model.mesh
     n_arc = max(2, round(0.5 * math.pi * radius * resolution))
+    while polygon_scale(4 * n_arc) * radius > radius + 0.25 * (0.5 - radius):
+        n_arc += 1  # the polygon's corners stand out beyond the circle: keep them clear of the cell's faces
     for edge in edges:
         mesh.setTransfiniteCurve(edge, resolution + 1)
     for arc in arcs:

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 from meshes.elements import element_kind
 from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays, no_facets
-from meshes.structured import grid
+from meshes.structured import lattice
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,12 @@ class Laminate:
             raise MeshError("a laminate with normal z needs dimension 3: use normal x or y in 2D")
         n_first = min(max(1, round(self.fraction * self.resolution)), max(1, self.resolution - 1))
         n_second = max(1, self.resolution - n_first)
-        axes = [np.linspace(0.0, 1.0, self.resolution + 1) for _ in range(dimension)]
-        axes[direction] = np.concatenate(
-            [np.linspace(0.0, self.fraction, n_first + 1), np.linspace(self.fraction, 1.0, n_second + 1)[1:]]
+        divisions = [self.resolution] * dimension
+        divisions[direction] = n_first + n_second
+        positions, cells, boxes = lattice(divisions, kind)
+        points = positions / np.array(divisions)
+        points[:, direction] = np.interp(
+            positions[:, direction], [0, n_first, n_first + n_second], [0.0, self.fraction, 1.0]
         )
-        points, cells, boxes = grid(axes, kind)
         tags = np.where(boxes[:, direction] < n_first, 1, 2)
         return MeshArrays(kind, points, cells, tags, {"first": 1, "second": 2}, *no_facets(kind), {})

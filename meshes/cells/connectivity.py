@@ -1,0 +1,98 @@
+"""Whether the solid of a cell with voids holds together, across its periodic faces."""
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import numpy as np
+from dolfinx.mesh import compute_midpoints
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.spatial import cKDTree
+
+from meshes.cells.cell_mesh import CellMesh
+from meshes.cells.periodicity import TOLERANCE
+from meshes.elements import IntArray
+from meshes.errors import MeshError
+
+
+class SolidPiece(NamedTuple):
+    """Solid elements that hang together by facets, in the cell or through its periodic faces."""
+
+    cells: IntArray
+    """Local cell indices."""
+    percolation: int
+    """Number of independent directions in which the piece joins its own periodic images, 0 to d."""
+
+
+def solid_is_connected(cell: CellMesh, voids: Collection[str], mechanical: bool = True) -> bool:
+    """Whether no part of the solid can move for itself once the elements of the phases `voids` are removed.
+
+    There must be one piece. In mechanics it must also not turn: an island (percolation 0) turns freely, and so does, in
+    3D, a fibre (percolation 1) about its axis.
+    """
+    pieces = solid_pieces(cell, voids)
+    needed = len(cell.size) - 1 if mechanical else 0
+    return len(pieces) == 1 and pieces[0].percolation >= needed
+
+
+def solid_pieces(cell: CellMesh, voids: Collection[str]) -> list[SolidPiece]:
+    """The pieces of the solid, largest number of elements first.
+
+    Raises:
+        MeshError: the facets on opposite faces of the cell do not match.
+    """
+    tags = cell.cell_tags.values
+    solid = ~np.isin(tags, [cell.phases[name] for name in voids])
+    links, shifts = _links(cell)
+    both = solid[links].all(axis=1)
+    links, shifts = links[both], shifts[both]
+    n = len(tags)
+    graph = csr_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
+    _, label = connected_components(graph, directed=False)
+    # Unfold: the lattice cell that each element lies in when the piece is walked from its first element.
+    shift_of = {(a, b): shift for (a, b), shift in zip(links.tolist(), shifts, strict=True)}
+    unfolded = np.zeros((n, len(cell.size)), dtype=np.int64)
+    pieces = []
+    for piece in np.unique(label[solid]):
+        members = np.flatnonzero(solid & (label == piece))
+        order, parent = breadth_first_order(graph, members[0], directed=False)
+        for b in order[1:].tolist():
+            a = int(parent[b])
+            unfolded[b] = unfolded[a] + (shift_of[a, b] if (a, b) in shift_of else -shift_of[b, a])
+        own = label[links[:, 0]] == piece
+        a, b = links[own].T
+        closures = unfolded[a] + shifts[own] - unfolded[b]  # nonzero: a walk that ends in another image of its start
+        directions = np.unique(closures, axis=0) if len(closures) else np.zeros((1, len(cell.size)))
+        pieces.append(SolidPiece(members, int(np.linalg.matrix_rank(directions))))
+    return sorted(pieces, key=lambda p: -len(p.cells))
+
+
+def _links(cell: CellMesh) -> tuple[IntArray, IntArray]:
+    """Pairs of elements with a common facet, (m, 2), and the lattice step from the first to the second, (m, d)."""
+    mesh, d = cell.mesh, len(cell.size)
+    mesh.topology.create_entities(d - 1)
+    mesh.topology.create_connectivity(d - 1, d)
+    facet_cells = mesh.topology.connectivity(d - 1, d)
+    n_sides = np.diff(facet_cells.offsets)
+    first = facet_cells.array[facet_cells.offsets[:-1]]
+    inner = np.flatnonzero(n_sides == 2)
+    links = [np.stack([first[inner], facet_cells.array[facet_cells.offsets[inner] + 1]], axis=1)]
+    shifts = [np.zeros((inner.size, d), dtype=np.int64)]
+
+    outer = np.flatnonzero(n_sides == 1).astype(np.int32)
+    middle = compute_midpoints(mesh, d - 1, outer)[:, :d]
+    tolerance = TOLERANCE * float(np.min(cell.size))
+    for axis in range(d):
+        low = middle[:, axis] < tolerance
+        high = middle[:, axis] > cell.size[axis] - tolerance
+        image = middle[high]
+        image[:, axis] -= cell.size[axis]
+        distance, nearest = cKDTree(middle[low]).query(image)
+        if low.sum() != high.sum() or distance.max() > tolerance:
+            raise MeshError(
+                f"the facets on {'xyz'[axis]} = 0 and {'xyz'[axis]} = {cell.size[axis]:g} of a periodic cell must "
+                f"match: there are {low.sum()} and {high.sum()}, and the worst mismatch is {distance.max():.3g}"
+            )
+        links.append(np.stack([first[outer[high]], first[outer[low]][nearest]], axis=1))
+        shifts.append(np.tile(np.eye(d, dtype=np.int64)[axis], (int(high.sum()), 1)))
+    return np.concatenate(links).astype(np.int64), np.concatenate(shifts)

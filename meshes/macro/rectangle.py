@@ -1,0 +1,31 @@
+"""A rectangle."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from annotated_types import Ge, Gt
+
+from meshes.elements import FloatArray, IntArray, element_kind
+from meshes.mesh_arrays import MeshArrays
+from meshes.structured import box_sides, mapped_lattice
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """[0, size x] × [0, size y] in a uniform grid; boundaries left, right (x), bottom, top (y)."""
+
+    dimension: ClassVar[int] = 2
+
+    divisions: tuple[Annotated[int, Ge(1)], Annotated[int, Ge(1)]]
+    """Elements along x and y."""
+    size: tuple[Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)]] = (1.0, 1.0)
+    """Edge lengths."""
+
+    def build(self, element: str) -> MeshArrays:
+        """The mesh."""
+        kind = element_kind(element, self.dimension)
+        return mapped_lattice(self.divisions, kind, self._coordinates, box_sides(self.divisions))
+
+    def _coordinates(self, positions: IntArray) -> FloatArray:
+        return positions / np.array(self.divisions) * np.array(self.size)
