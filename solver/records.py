@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from solver.macro_problem import MacroProblem
+from solver.restart import Progress
 
 
 class IterationRecord(NamedTuple):
@@ -37,6 +38,8 @@ class IncrementRecord:
     n_surrogate: int
     seconds: dict[str, float]
     """Wall time of this increment by part, rank maximum: `macro`, `micro`, `surrogate`, `train`, and the `total`."""
+    progress: Progress
+    """Where the run is now: `RestartPoint(progress, problem.state())` is what `Driver.run` continues from."""
     iterations: tuple[IterationRecord, ...] = field(default=())
     """Newton iterations of the attempt that was accepted."""
 

@@ -1,0 +1,202 @@
+"""Newton's method with line search for one increment of the macro problem."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from mpi4py import MPI
+
+from materials.measures import FloatArray
+from solver.linear_solver import LinearSolver
+from solver.macro_problem import Evaluation, MacroProblem
+from solver.records import IterationRecord
+
+log = logging.getLogger(__name__)
+
+ROUND_OFF_SHARE = 1e-3
+"""A residual below this share of its tolerance ends the iteration, however large the last correction was."""
+
+SUFFICIENT_DECREASE = 1e-4
+"""Share of the decrease predicted by the tangent that a line search asks for (Armijo)."""
+
+
+@dataclass(frozen=True)
+class NewtonSettings:
+    """Tolerances and limits of the macroscale Newton iteration."""
+
+    residual_tolerance: float = 1e-8
+    """Largest residual component over the largest assembled absolute force."""
+    correction_tolerance: float = 1e-6
+    """Largest component of the last correction over that of the increment."""
+    max_iterations: int = 16
+    """Linear solves in one attempt."""
+    line_search: bool = True
+    """Shorten corrections that do not reduce the residual."""
+    max_backtracks: int = 5
+    """Shortened trials in one line search; each costs an evaluation of all points."""
+
+
+class StepRejected(Exception):
+    """An attempt failed in a way that a smaller step may cure. Raised on all ranks together, with the same text."""
+
+    def __init__(self, reason: str, divergent: bool):
+        super().__init__(reason)
+        self.divergent = divergent
+        """Whether the iteration went astray, as opposed to being slow."""
+
+
+class Interrupted(Exception):
+    """The user asked to stop; the problem is at its last accepted increment."""
+
+
+class Attempt(NamedTuple):
+    """The increment to solve."""
+
+    step: int
+    time: float
+    factor: float
+    dt: float
+
+
+class Solved(NamedTuple):
+    """A converged attempt; the problem holds it as its last evaluation."""
+
+    iterations: tuple[IterationRecord, ...]
+    force: float
+    """Largest assembled absolute force at the solution."""
+
+
+class Newton:
+    """Solves increments of a macro problem, each from the committed state.
+
+    The first correction uses the committed tangent and carries the whole prescribed increment. Later ones are scaled
+    down only if the residual grows or points have no answer.
+    """
+
+    def __init__(self, problem: MacroProblem, linear: LinearSolver, settings: NewtonSettings):
+        self._problem = problem
+        self._linear = linear
+        self._settings = settings
+
+    def solve(
+        self,
+        attempt: Attempt,
+        reference_force: float,
+        report: Callable[[IterationRecord], None],
+        stop_requested: Callable[[], bool],
+    ) -> Solved:
+        """Find equilibrium at the end of an increment. Collective.
+
+        Args:
+            attempt: Number, time, load factor and size of the increment.
+            reference_force: Largest assembled absolute force of the increments accepted so far.
+            report: Called after every iteration.
+            stop_requested: Whether this rank was asked to stop.
+
+        Raises:
+            StepRejected: no convergence; the problem is not yet reverted.
+            Interrupted: a rank was asked to stop.
+        """
+        problem, settings = self._problem, self._settings
+        external = problem.external.forces(attempt.factor)
+        start = problem.solution.x.array.copy()
+        state = self._predict(attempt, external, start)
+        correction = state.values - start
+        length = 1.0
+        records: list[IterationRecord] = []
+        while True:
+            reference = max(reference_force, state.force)
+            ratio = self._ratio(correction, state.values - start)
+            relative = state.largest / reference if reference > 0.0 else 0.0
+            record = IterationRecord(attempt.step, attempt.time, len(records), relative, ratio, length)
+            records.append(record)
+            report(record)
+            tolerance = max(settings.residual_tolerance * reference, state.round_off)
+            small = state.largest <= max(ROUND_OFF_SHARE * settings.residual_tolerance * reference, state.round_off)
+            if state.largest <= tolerance and (small or ratio <= settings.correction_tolerance):
+                return Solved(tuple(records), state.force)
+            if len(records) >= settings.max_iterations:
+                raise StepRejected(self._too_many(records, state), divergent=False)
+            if problem.comm.allreduce(stop_requested(), MPI.LOR):
+                raise Interrupted
+            problem.assemble(state.fields.tangent)
+            direction = problem.with_ghosts(self._solve(-state.residual))
+            state, length = self._search(state, direction, external, attempt.dt, tolerance)
+            correction = length * direction
+
+    def _predict(self, attempt: Attempt, external: FloatArray, start: FloatArray) -> Evaluation:
+        """First iterate: the committed tangent answers the new forces and the prescribed increment."""
+        problem = self._problem
+        fixed = problem.prescribed.fixed
+        target = problem.prescribed.values(attempt.factor)
+        prescribed = np.where(fixed, target - start, 0.0)
+        problem.assemble(problem.tangent)
+        residual = problem.committed_residual(external) + problem.lift(prescribed)
+        residual[fixed[: problem.n_owned]] = 0.0
+        step = problem.with_ghosts(self._solve(-residual))
+        values = np.where(fixed, target, start + step)
+        state = problem.evaluate(values, external, attempt.dt)
+        if state.failed:
+            raise StepRejected(f"{_points(state)} at the first iterate: {problem.worst_failure()}", divergent=True)
+        return state
+
+    def _solve(self, rhs: FloatArray) -> FloatArray:
+        """Solve with the stiffness just assembled."""
+        linear = self._linear
+        solution = linear.solve(rhs) if linear.factorise() else None
+        if solution is None:
+            raise StepRejected(f"the linear solver ({linear.describe()}) found no solution", divergent=True)
+        return solution
+
+    def _search(
+        self, state: Evaluation, direction: FloatArray, external: FloatArray, dt: float, tolerance: float
+    ) -> tuple[Evaluation, float]:
+        """Step along `direction`; the full step unless points fail or the residual does not decrease."""
+        length = 1.0
+        tried = []
+        searching = self._settings.line_search
+        for _ in range(self._settings.max_backtracks + 1 if searching else 1):
+            trial = self._problem.evaluate(state.values + length * direction, external, dt)
+            enough = (1.0 - SUFFICIENT_DECREASE * length) * state.norm if searching else np.inf
+            if trial.failed == 0 and (trial.norm <= enough or trial.largest <= tolerance):
+                return trial, length
+            tried.append(f"{length:.3g}")
+            length = _shorter(length, state.norm, trial.norm)
+        factors = ", ".join(tried)
+        if trial.failed:
+            reason = f"{_points(trial)} at every step length tried ({factors}): {self._problem.worst_failure()}"
+        else:
+            reason = (
+                f"the residual does not decrease along the correction (step lengths {factors}); "
+                f"{self._problem.describe_largest(state)}"
+            )
+        raise StepRejected(reason, divergent=True)
+
+    def _ratio(self, correction: FloatArray, increment: FloatArray) -> float:
+        """Largest component of the correction over that of the increment, over all ranks."""
+        local = np.array([np.abs(correction).max(initial=0.0), np.abs(increment).max(initial=0.0)])
+        largest = np.empty_like(local)
+        self._problem.comm.Allreduce(local, largest, MPI.MAX)
+        return float(largest[0] / largest[1]) if largest[1] > 0.0 else float(largest[0] > 0.0)
+
+    def _too_many(self, records: list[IterationRecord], state: Evaluation) -> str:
+        last = ", ".join(f"{record.residual:.1e}" for record in records[-3:])
+        return (
+            f"no convergence in {len(records)} iterations (last relative residuals {last}, tolerance "
+            f"{self._settings.residual_tolerance:.1e}); {self._problem.describe_largest(state)}"
+        )
+
+
+def _points(state: Evaluation) -> str:
+    return "1 material point has no answer" if state.failed == 1 else f"{state.failed} material points have no answer"
+
+
+def _shorter(length: float, norm: float, trial_norm: float) -> float:
+    """Minimum of the parabola through the squared residual norms, kept between a tenth and a half of the length."""
+    if not np.isfinite(trial_norm):
+        return 0.5 * length
+    before, after = norm**2, trial_norm**2
+    minimum = before * length**2 / (after - before + 2.0 * length * before)
+    return float(np.clip(minimum, 0.1 * length, 0.5 * length))

@@ -1,0 +1,134 @@
+"""All material points of a rank: one batch per material, scattered into arrays over the points."""
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from materials.interface import IntArray, Kind, Material, Status
+from materials.measures import FloatArray, Measure
+from solver.restart import Rows
+
+
+class PointFields(NamedTuple):
+    """Values at the n owned points of a rank, in cell-major order."""
+
+    gradient: FloatArray
+    """(n, g)"""
+    flux: FloatArray
+    """(n, g)"""
+    tangent: FloatArray
+    """(n, g, g)"""
+    outputs: dict[str, FloatArray]
+    """Extra outputs, each (n,); NaN where the material of a point has no such output."""
+
+
+class MaterialPoints:
+    """The materials of a problem, bound to the points that this rank owns.
+
+    Args:
+        measure: What gradient and flux are.
+        materials: Materials by their name in the case; a rank holds all of them, also those without points here.
+        indices: Local point indices of each material; together every point exactly once.
+        point_ids: Global id of each owned point, (n,).
+    """
+
+    def __init__(
+        self,
+        measure: Measure,
+        materials: Mapping[str, Material],
+        indices: Mapping[str, IntArray],
+        point_ids: IntArray,
+    ):
+        covered = np.sort(np.concatenate([indices[name] for name in materials] or [np.empty(0, np.int64)]))
+        if not np.array_equal(covered, np.arange(point_ids.size)):
+            raise ValueError("every material point must belong to exactly one material")
+        self.measure = measure
+        self.materials = dict(materials)
+        self.indices = dict(indices)
+        self.point_ids = point_ids
+        self.symmetric = all(material.symmetric for material in materials.values())
+        self.seconds = {"micro": 0.0, "surrogate": 0.0, "law": 0.0}
+        self._output_names = tuple(dict.fromkeys(name for material in materials.values() for name in material.outputs))
+        self._status = np.zeros(point_ids.size, dtype=np.int8)
+        for name, material in self.materials.items():
+            if material.measure != measure:
+                raise ValueError(f"material '{name}' answers in {material.measure}, the problem asks for {measure}")
+            material.bind(point_ids[self.indices[name]])
+
+    def at_rest(self) -> PointFields:
+        """Fields of the undeformed state, with tangents not yet known (zero)."""
+        n, g = self.point_ids.size, self.measure.size
+        outputs: dict[str, FloatArray] = {name: np.full(n, np.nan) for name in self._output_names}
+        return PointFields(np.tile(self.measure.rest, (n, 1)), np.zeros((n, g)), np.zeros((n, g, g)), outputs)
+
+    def evaluate(self, gradient: FloatArray, dt: float) -> tuple[PointFields, IntArray]:
+        """Answer of every material at `gradient` (n, g) after `dt`, and the local indices of the points that failed.
+
+        A point whose answer is not finite counts as failed. Every material is called on every rank, in one order.
+        """
+        fields = self.at_rest()._replace(gradient=gradient)
+        for name, material in self.materials.items():
+            points = self.indices[name]
+            started = time.perf_counter()
+            response = material.evaluate(np.ascontiguousarray(gradient[points]), dt)
+            self.seconds[self._part(material)] += time.perf_counter() - started
+            fields.flux[points] = response.flux
+            fields.tangent[points] = response.tangent
+            for output, values in response.outputs.items():
+                fields.outputs[output][points] = values
+            self._status[points] = response.status
+        finite = np.isfinite(fields.flux).all(axis=1) & np.isfinite(fields.tangent).all(axis=(1, 2))
+        failed: IntArray = np.flatnonzero((self._status != Status.OK) | ~finite)
+        return fields, failed
+
+    def commit(self) -> None:
+        """Commit every material."""
+        for material in self.materials.values():
+            material.commit()
+
+    def revert(self) -> None:
+        """Revert every material."""
+        for material in self.materials.values():
+            material.revert()
+
+    def kinds(self) -> IntArray:
+        """`Kind` of each point, (n,)."""
+        kinds = np.zeros(self.point_ids.size, dtype=np.int64)
+        for name, material in self.materials.items():
+            kinds[self.indices[name]] = material.kinds()
+        return kinds
+
+    def failure(self, point: int) -> str:
+        """What the material of a local point tried before its last evaluation failed."""
+        if self._status[point] == Status.OK:
+            return "flux or tangent is not a finite number"
+        for name, material in self.materials.items():
+            (place,) = np.nonzero(self.indices[name] == point)
+            if place.size:
+                return f"material '{name}': {material.failure(int(place[0]))}"
+        raise IndexError(f"no material at local point {point}")
+
+    def state(self) -> dict[str, Rows]:
+        """Committed state of all materials, as tables `material/<name>/<state>`."""
+        return {
+            f"material/{name}/{key}": Rows(self.point_ids[self.indices[name]], np.asarray(values, dtype=float))
+            for name, material in self.materials.items()
+            for key, values in material.state().items()
+        }
+
+    def restore(self, tables: Mapping[str, Rows]) -> None:
+        """Set the committed state of all materials from what `state` returned."""
+        for name, material in self.materials.items():
+            wanted = self.point_ids[self.indices[name]]
+            names = {key: f"material/{name}/{key}" for key in material.state()}
+            material.restore({key: tables[table].pick(wanted, table) for key, table in names.items()})
+
+    @staticmethod
+    def _part(material: Material) -> str:
+        """Part of the run that the time of a material is counted under."""
+        kinds = material.kinds()
+        if (kinds == Kind.RVE).any():
+            return "micro"
+        return "surrogate" if (kinds == Kind.SURROGATE).any() else "law"
