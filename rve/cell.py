@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 from dolfinx import fem
-from materials.law import Law
 from numpy.typing import NDArray
 
+from materials.law import Law
 from materials.measures import Measure
 from meshes.cells import CellMesh, boundary_nodes, periodic_map
 from meshes.shape_gradients import ShapeGradients, default_quadrature_degree, shape_gradients
@@ -172,7 +172,7 @@ def _sparsity(n_dofs: int, element_dofs: list[IndexArray]) -> Pattern:
 def _phase(
     name: str, law: Law, elements: IndexArray, tables: ShapeGradients, dof_of: IndexArray, pattern: Pattern
 ) -> Phase:
-    rows = ShapeGradients(*(np.ascontiguousarray(table[elements]) for table in tables))
+    rows = ShapeGradients._make(np.ascontiguousarray(table[elements]) for table in tables)
     dofs = dof_of[rows.dofs]
     n_dofs = pattern.row_starts.size - 1
     row_of_entry = np.repeat(np.arange(n_dofs, dtype=np.int64), np.diff(pattern.row_starts))

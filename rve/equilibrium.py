@@ -131,10 +131,15 @@ class EquilibriumSolver:
         assembly, volume = self._assembly, self.cell.volume
         self._factorization.solve_block(assembly.force_sensitivity, sensitivity)
         np.negative(sensitivity, out=sensitivity)
-        tangent = (assembly.tangent_sum + assembly.flux_sensitivity @ sensitivity.T) / volume
+        tangent: FloatArray = assembly.flux_sensitivity @ sensitivity.T
+        tangent += assembly.tangent_sum
+        tangent /= volume
         if self.cell.symmetric:
-            tangent = 0.5 * (tangent + tangent.T)
-        return assembly.flux_sum / volume, tangent, float(assembly.out_of_plane_sum[0]) / volume
+            tangent += tangent.T.copy()
+            tangent *= 0.5
+        flux = assembly.flux_sum.copy()
+        flux /= volume
+        return flux, tangent, float(assembly.out_of_plane_sum[0]) / volume
 
 
 def _largest(vector: FloatArray) -> float:

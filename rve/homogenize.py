@@ -40,10 +40,11 @@ def homogenize(material: RveMaterial, path: FloatArray, dt: float = 1.0) -> Iter
         PathFailure: the RVE finds no equilibrium in a step.
     """
     material.bind(np.zeros(1, dtype=np.int64))
-    for number, gradient in enumerate(np.atleast_2d(path), start=1):
-        response = material.evaluate(gradient[None, :], dt)
+    for number in range(1, len(path) + 1):
+        gradient = path[number - 1 : number]
+        response = material.evaluate(gradient, dt)
         if response.status[0] != Status.OK:
             raise PathFailure(number, material.failure(0))
         material.commit()
         outputs = {name: float(values[0]) for name, values in response.outputs.items()}
-        yield HomogenizedStep(gradient, response.flux[0], response.tangent[0], outputs, material.iterations(0))
+        yield HomogenizedStep(gradient[0], response.flux[0], response.tangent[0], outputs, material.iterations(0))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from materials.hardening import Hardening
-from materials.law import Law
 from materials.measures import Measure, Physics
+from rve.material import RveMaterial
 from tests.verification.cells import (
     ELEMENTS,
     PLASTIC,
@@ -49,10 +49,10 @@ def test_flux_and_tangent_are_those_of_the_exact_laminate(
     measure = Measure(physics, dimension)
     cell = make_cell(measure, layers(normal), laws, element, degree)
     exact = ExactLaminate(laws, measure, 0.4, "xyz".index(normal))
-    _compare_along_path(measure, cell, exact, laws, amplitude)
+    _compare_along_path(measure, cell, exact, amplitude)
 
 
-def _compare_along_path(measure: Measure, cell, exact: ExactLaminate, laws: tuple[Law, Law], amplitude: float) -> None:
+def _compare_along_path(measure: Measure, cell: RveMaterial, exact: ExactLaminate, amplitude: float) -> None:
     point = np.zeros(1, dtype=np.int64)
     cell.bind(point)
     exact.bind(point)
