@@ -66,14 +66,14 @@ class Case(LocatedCase):
     """2: plane strain for mechanics; 3."""
     plane: Literal["strain", "stress"] | None = None
     """Only plane strain; `stress` is reserved."""
-    mesh: MeshSection  # type: ignore[valid-type]
+    mesh: MeshSection
     regions: Annotated[dict[str, Name], Field(min_length=1)]
     """Physical group, or `all`, -> name of a material."""
     boundary_conditions: tuple[BoundaryCondition, ...]
     load: LoadSection
     materials: Annotated[Materials, Field(min_length=1)]
-    rves: dict[Name, RveSection] = {}
-    surrogates: dict[Name, SurrogateRecipe] = {}
+    rves: dict[Name, RveSection] = Field(default_factory=dict)
+    surrogates: dict[Name, SurrogateRecipe] = Field(default_factory=dict)
     solver: SolverSection = SolverSection()
     output: OutputSection = OutputSection()
 

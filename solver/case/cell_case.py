@@ -7,7 +7,7 @@ from pydantic import Field
 
 from materials.measures import FloatArray, Measure, Physics
 from solver.case.case import LocatedCase, cell_formulation
-from solver.case.checks import check_rve, require_file
+from solver.case.checks import check_rve
 from solver.case.errors import WrongValue
 from solver.case.rves import RveSection
 from solver.case.section import Section
@@ -60,10 +60,7 @@ def check_cell_case(case: CellCase) -> None:
     Raises:
         WrongValue: with the key path and the remedy.
     """
-    check_rve(case.rve, case.physics, case.dimension, ("rve",))
-    file: str | None = getattr(case.rve.geometry, "file", None)
-    if file is not None:
-        require_file(case.file_path(file), ("rve", "geometry", "file"))
+    check_rve(case.rve, case.measure, ("rve",))
     _check_path(case)
 
 

@@ -1,12 +1,13 @@
 """What one section of a case demands of another. Each check raises `WrongValue` with the key to change."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from materials.law import Law
 from materials.laws import LAWS
 from materials.measures import Measure, Physics
+from meshes.cells import CELL_GENERATORS
 from meshes.errors import MeshError
 from meshes.macro import GENERATORS
 from solver.case.boundary_conditions import MECHANICAL, BoundaryCondition
@@ -14,8 +15,9 @@ from solver.case.case import Case
 from solver.case.closest import one_of
 from solver.case.discretization import DIMENSION, SIMPLICES
 from solver.case.errors import KeyPath, WrongValue
-from solver.case.formulation import default_formulation, flows_isochorically, formulation_problem
-from solver.case.rves import RveSection
+from solver.case.formulation import formulation_problem
+from solver.case.mesh import MeshFile
+from solver.case.rves import CellFile, RveSection
 
 
 def check_case(case: Case) -> None:
@@ -28,7 +30,8 @@ def check_case(case: Case) -> None:
     check_generator(case)
     check_element(case.mesh.element, case.dimension, ("mesh", "element"))
     check_formulation(case.mesh, case.physics, ("mesh",))
-    check_file(case, case.mesh, ("mesh", "file"))
+    if isinstance(case.mesh, MeshFile):
+        require_file(case.file_path(case.mesh.file), ("mesh", "file"))
     check_regions(case)
     for index, condition in enumerate(case.boundary_conditions):
         check_condition(condition, case.measure, ("boundary_conditions", index))
@@ -36,8 +39,7 @@ def check_case(case: Case) -> None:
     for name, material in case.materials.items():
         check_material(case, material, ("materials", name))
     for name, rve in case.rves.items():
-        check_rve(rve, case.physics, case.dimension, ("rves", name))
-        check_file(case, rve.geometry, ("rves", name, "geometry", "file"))
+        check_rve(rve, case.measure, ("rves", name))
     for name, recipe in case.surrogates.items():
         if recipe.rve not in case.rves:
             raise WrongValue(("surrogates", name, "rve"), f"no such cell in `rves`, {one_of(case.rves, recipe.rve)}")
@@ -56,10 +58,12 @@ def check_plane(case: Case) -> None:
 
 def check_generator(case: Case) -> None:
     """A generated mesh has the dimension of the case."""
-    generator = getattr(case.mesh, "generator_class", None)
-    if generator is not None and generator.dimension != case.dimension:
+    if isinstance(case.mesh, MeshFile):
+        return
+    dimension: int = case.mesh.generator_class.dimension
+    if dimension != case.dimension:
         fitting = ", ".join(name for name, other in GENERATORS.items() if other.dimension == case.dimension)
-        text = f"{case.mesh.generator} has dimension {generator.dimension}, the case {case.dimension}; use {fitting}"
+        text = f"{case.mesh.generator} has dimension {dimension}, the case {case.dimension}; use {fitting}"
         raise WrongValue(("mesh", "generator"), text)
 
 
@@ -70,19 +74,12 @@ def check_element(element: str | None, dimension: int, path: KeyPath) -> None:
         raise WrongValue(path, f"{element} is not an element of dimension {dimension}, use {allowed}")
 
 
-def check_formulation(section: Any, physics: Physics, path: KeyPath) -> None:  # noqa: ANN401
+def check_formulation(section: Any, physics: Physics, path: KeyPath) -> None:
     """An explicit formulation fits physics and element."""
     if section.formulation is not None:
         problem = formulation_problem(section.formulation, physics, section.element, section.degree)
         if problem:
             raise WrongValue((*path, "formulation"), problem)
-
-
-def check_file(case: Case, section: Any, path: KeyPath) -> None:  # noqa: ANN401
-    """A mesh file exists."""
-    name: str | None = getattr(section, "file", None)
-    if name is not None:
-        require_file(case.file_path(name), path)
 
 
 def require_file(file: Path, path: KeyPath) -> None:
@@ -138,21 +135,25 @@ def check_overlap(conditions: Iterable[BoundaryCondition]) -> None:
                 raise WrongValue(("boundary_conditions", index, condition.kind), text)
 
 
-def check_law(law: Law, physics: Physics, path: KeyPath) -> None:
+def check_law(law: Law, measure: Measure, path: KeyPath) -> None:
     """A law belongs to the physics of the case; a void to any."""
+    physics = measure.physics
     if law.physics is not None and law.physics is not physics:
         fitting = ", ".join(name for name, other in LAWS.items() if other.physics is physics)
         text = f"{law.name} is a law for {law.physics.value}, the physics of the case is {physics.value}; use {fitting}"
         raise WrongValue((*path, "law"), text)
+    refusal = law.refusal(measure)
+    if refusal is not None:
+        raise WrongValue((*path, "law"), refusal)
 
 
-def check_material(case: Case, material: Any, path: KeyPath) -> None:  # noqa: ANN401
+def check_material(case: Case, material: Any, path: KeyPath) -> None:
     """A material is available, its cell exists, its law fits."""
     if material.type == "law":
         law = material.build()
         if law.void:
-            raise WrongValue((*path, "law"), "void has no stiffness at the macroscale, leave that region out of the mesh")
-        check_law(law, case.physics, path)
+            raise WrongValue((*path, "law"), "void is for phases of a cell, leave the region out of the mesh instead")
+        check_law(law, case.measure, path)
         return
     if material.type in ("surrogate", "adaptive"):
         text = f"the material type {material.type} is not available in this version, use rve or law"
@@ -161,38 +162,45 @@ def check_material(case: Case, material: Any, path: KeyPath) -> None:  # noqa: A
         raise WrongValue((*path, "rve"), f"no such cell in `rves`, {one_of(case.rves, material.rve)}")
 
 
-def check_rve(rve: RveSection, physics: Physics, dimension: int, path: KeyPath) -> None:
+def check_rve(rve: RveSection, measure: Measure, path: KeyPath) -> None:
     """A cell's element, formulation, phases and laws fit each other."""
-    check_element(rve.element, dimension, (*path, "element"))
-    check_formulation(rve, physics, path)
+    check_element(rve.element, measure.dimension, (*path, "element"))
+    check_formulation(rve, measure.physics, path)
     if rve.boundary == "traction":
-        raise WrongValue((*path, "boundary"), "uniform traction is not available in this version, use periodic or linear")
+        raise WrongValue((*path, "boundary"), "traction is not available in this version, use periodic or linear")
     laws = rve.laws
     for name, law in laws.items():
-        check_law(law, physics, (*path, "phases", name))
+        check_law(law, measure, (*path, "phases", name))
     if laws and all(law.void for law in laws.values()):
         raise WrongValue((*path, "phases"), "every phase is void, give at least one a law with stiffness")
-    check_geometry(rve.geometry, laws, (*path,))
-    geometry: Any = rve.geometry
-    if getattr(geometry, "generator", None) == "inclusion" and rve.element not in SIMPLICES:
-        simplex = "triangle" if dimension == 2 else "tetrahedron"
+    check_geometry(rve, path)
+
+
+def check_geometry(rve: RveSection, path: KeyPath) -> None:
+    """The phases are those of the generator, and it can be meshed with the element."""
+    if isinstance(rve.geometry, CellFile):
+        text = "cells from files are not available in this version, use `generator`"
+        raise WrongValue((*path, "geometry", "file"), f"{text}: {', '.join(CELL_GENERATORS)}")
+    generator = rve.geometry.build_generator()
+    wanted: tuple[str, ...] = generator.phase_names(None)
+    given = tuple(rve.phases)
+    try:
+        generator.phase_names(given)
+    except MeshError as error:
+        unknown = [name for name in given if name not in wanted]
+        blamed = unknown[:1] if len(given) >= len(wanted) else []
+        raise WrongValue((*path, "phases", *blamed), f"{error}; {_phase_remedy(wanted, given)}") from None
+    if rve.geometry.generator == "inclusion" and rve.element not in SIMPLICES:
+        simplex = "triangle" if DIMENSION[rve.element] == 2 else "tetrahedron"
         raise WrongValue((*path, "element"), f"a curved inclusion cannot be meshed with {rve.element}, use {simplex}")
 
 
-def check_geometry(geometry: Any, laws: Mapping[str, Law], path: KeyPath) -> None:  # noqa: ANN401
-    """The phases are those of the generator."""
-    if not hasattr(geometry, "build_generator"):
-        return
-    generator = geometry.build_generator()
-    wanted = generator.phase_names(None)
-    try:
-        generator.phase_names(tuple(laws))
-    except MeshError as error:
-        unknown = [name for name in laws if name not in wanted]
-        missing = [name for name in wanted if name not in laws]
-        at = (*path, "phases", unknown[0]) if unknown and len(laws) >= len(wanted) else (*path, "phases")
-        hint = f"; {one_of(wanted, unknown[0])}" if unknown and missing else ""
-        raise WrongValue(at, f"{error}{hint}; give each of {', '.join(wanted)} a law") from None
+def _phase_remedy(wanted: Sequence[str], given: Sequence[str]) -> str:
+    missing = [name for name in wanted if name not in given]
+    extra = [name for name in given if name not in wanted]
+    if len(given) < len(wanted):
+        return f"add {', '.join(missing[: len(wanted) - len(given)])}"
+    return f"remove {', '.join(extra)}" if not missing else f"rename {', '.join(extra)} to {', '.join(missing)}"
 
 
 def check_output(case: Case) -> None:
@@ -227,35 +235,3 @@ def check_output(case: Case) -> None:
 def _check_point(point: tuple[float, ...], dimension: int, path: KeyPath) -> None:
     if len(point) != dimension:
         raise WrongValue(path, f"has {len(point)} coordinates, dimension {dimension} needs {dimension}")
-
-
-def warnings_of(case: Case) -> list[str]:
-    """What is allowed but probably not meant, one line each, with file, line and key."""
-    found: list[str] = []
-
-    def warn(path: KeyPath, text: str) -> None:
-        found.append(str(case.bad_input(path, text)))
-
-    remedy = "use degree 2, or quadrilaterals/hexahedra, which average the dilatation by default"
-    for name, rve in case.rves.items():
-        if rve.element in SIMPLICES and rve.degree == 1 and flows_isochorically(rve.laws.values()):
-            warn(("rves", name, "degree"), f"J2 on linear simplices locks once it flows; {remedy}")
-    laws = [law for material in set(case.regions.values()) for law in case.laws_of(material)]
-    element = case.mesh.element
-    if element in SIMPLICES and case.mesh.degree == 1 and flows_isochorically(laws):
-        warn(("mesh", "degree"), f"J2 on linear simplices locks once it flows; {remedy}")
-    chosen = case.mesh.formulation
-    if chosen and element and chosen != default_formulation(case.physics, element, case.mesh.degree, laws) != "standard":
-        warn(("mesh", "formulation"), "J2 on linear elements locks with the standard formulation, use bbar")
-    nominal = [case.load.end * step / case.load.steps for step in range(case.load.steps + 1)]
-    for index, (time, _) in enumerate(case.load.factor_table[1:-1], start=1):
-        if 0 < time < case.load.end and min(abs(time - hit) for hit in nominal) > 1e-9 * case.load.end:
-            warn(("load", "factor", index), f"no nominal increment ends at time {time:g}, so its peak may be missed")
-    used = {getattr(material, "rve", None) for material in case.materials.values()}
-    for name in case.rves:
-        if name not in used:
-            warn(("rves", name), "no material uses this cell")
-    for name in case.materials:
-        if name not in case.regions.values():
-            warn(("materials", name), "no region uses this material")
-    return found

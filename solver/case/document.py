@@ -13,12 +13,11 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import (
     AliasEvent,
     CollectionEndEvent,
-    DocumentEndEvent,
+    CollectionStartEvent,
     Event,
-    MappingStartEvent,
+    NodeEvent,
     ScalarEvent,
     SequenceStartEvent,
-    StreamEndEvent,
 )
 
 from solver.case.errors import BadInput, KeyPath, dotted
@@ -28,6 +27,7 @@ MAX_BYTES = 1_000_000
 MAX_VALUES = 300_000
 """Largest number of values in a document, after aliases are replaced by what they stand for."""
 MAX_DEPTH = 40
+_SHOWN_DEPTH = 6  # keys of a path that a message about nesting shows
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Node:
     key_places: dict[str, str] = field(default_factory=dict)
     """Where each key of a mapping was written."""
 
-    def plain(self) -> Any:  # noqa: ANN401 - the shape of a case file is checked by the models
+    def plain(self) -> Any:
         """The value without places, as JSON would hold it."""
         if isinstance(self.content, dict):
             return {key: node.plain() for key, node in self.content.items()}
@@ -95,25 +95,25 @@ class _Composer:
         return f"{self.name}:{event.start_mark.line + 1}" if self.numbered else self.name
 
     def refuse(self, event: Event, message: str) -> BadInput:
-        key = f"{dotted(tuple(self.path))}: " if self.path else ""
+        shown = self.path if len(self.path) <= _SHOWN_DEPTH else [*self.path[:_SHOWN_DEPTH], "…"]
+        key = f"{dotted(tuple(shown))}: " if self.path else ""
         return BadInput(f"{self.place(event)}: {key}{message}")
 
     def document(self) -> Node | None:
         """The only document of the stream, None if there is none."""
         root: Node | None = None
         for event in self.events:
-            if isinstance(event, ScalarEvent | SequenceStartEvent | MappingStartEvent | AliasEvent):
+            if isinstance(event, NodeEvent):
                 if root is not None:
                     raise self.refuse(event, "a second document starts here, a case file holds one; remove the `---`")
                 root = self.node(event)
-            elif isinstance(event, DocumentEndEvent | StreamEndEvent):
-                self.anchors.clear()
         return root
 
     def node(self, event: Event) -> Node:
         if isinstance(event, AliasEvent):
             return self.alias(event)
-        if getattr(event, "tag", None) is not None:
+        assert isinstance(event, ScalarEvent | CollectionStartEvent)
+        if event.tag is not None:
             raise self.refuse(event, f"the tag `{event.tag}` is not allowed, case files hold plain values; remove it")
         anchor: str | None = event.anchor
         if anchor is not None:
@@ -132,7 +132,7 @@ class _Composer:
             self.anchors[anchor] = node
         return node
 
-    def alias(self, event: Event) -> Node:
+    def alias(self, event: AliasEvent) -> Node:
         if event.anchor not in self.anchors:
             raise self.refuse(event, f"the alias *{event.anchor} has no anchor &{event.anchor} before it, add one")
         target = self.anchors[event.anchor]

@@ -12,9 +12,11 @@ from solver.case.section import Section
 class GeneratorSection(Section):
     """Parameters of a generator that the registry knows under the key `generator`."""
 
-    generator_class: ClassVar[type]
+    generator_class: ClassVar[type[Any]]
+    generator: str
+    """Name of the generator."""
 
-    def build_generator(self) -> Any:  # noqa: ANN401 - any of the registered dataclasses
+    def build_generator(self) -> Any:
         """The generator with these parameters."""
         names = [field.name for field in dataclasses.fields(self.generator_class)]
         return self.generator_class(**{name: getattr(self, name) for name in names})
@@ -25,8 +27,8 @@ class GeneratorSection(Section):
         return self
 
 
-def generator_sections(registry: Mapping[str, type], *bases: type[Section]) -> dict[str, type[Section]]:
-    """One model per generator, with the keys of `bases` beside its own parameters."""
+def generator_sections(registry: Mapping[str, type[Any]], base: type[GeneratorSection]) -> dict[str, type[Section]]:
+    """One model per generator, with the keys of `base` beside its own parameters."""
     sections: dict[str, type[Section]] = {}
     for name, generator in registry.items():
         hints = get_type_hints(generator, include_extras=True)
@@ -40,7 +42,7 @@ def generator_sections(registry: Mapping[str, type], *bases: type[Section]) -> d
                 default = Field()
             fields[field.name] = (hints[field.name], default)
         summary = (generator.__doc__ or name).strip().splitlines()[0]
-        model = create_model(name, __base__=(GeneratorSection, *bases), __doc__=summary, **fields)
-        model.generator_class = generator  # type: ignore[attr-defined]
+        model = create_model(name, __base__=base, __doc__=summary, **fields)
+        model.generator_class = generator
         sections[name] = model
     return sections

@@ -17,7 +17,7 @@ def keys_at(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str
     return list(fields) if fields is not None else []
 
 
-def _fields(hint: Any) -> Mapping[str, Any] | None:  # noqa: ANN401
+def _fields(hint: Any) -> Mapping[str, Any] | None:
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         return {name: field.annotation for name, field in hint.model_fields.items()}
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
@@ -26,7 +26,7 @@ def _fields(hint: Any) -> Mapping[str, Any] | None:  # noqa: ANN401
     return None
 
 
-def _follow(hint: Any, location: tuple[str | int, ...]) -> Any:  # noqa: ANN401
+def _follow(hint: Any, location: tuple[str | int, ...]) -> Any:
     """The model or dataclass that a location leads to, None if it leads nowhere."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
@@ -50,7 +50,7 @@ def _follow(hint: Any, location: tuple[str | int, ...]) -> Any:  # noqa: ANN401
     return None
 
 
-def _follow_union(members: tuple[Any, ...], location: tuple[str | int, ...]) -> Any:  # noqa: ANN401
+def _follow_union(members: tuple[Any, ...], location: tuple[str | int, ...]) -> Any:
     tags = {entry.tag: member for member in members for entry in get_args(member)[1:] if isinstance(entry, Tag)}
     if location and location[0] in tags:
         return _follow(tags[str(location[0])], location)

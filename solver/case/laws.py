@@ -1,7 +1,7 @@
 """Models of the laws, made from the registry: a law file added to `materials/laws` needs no change here."""
 
 import dataclasses
-from typing import Annotated, Any, ClassVar, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
 
 from pydantic import Field, create_model, model_validator
 
@@ -49,6 +49,14 @@ def _law_section(name: str, law: type[Law], *, material: bool) -> type[LawSectio
 PHASES = {name: _law_section(name, law, material=False) for name, law in LAWS.items()}
 LAW_MATERIALS = {name: _law_section(name, law, material=True) for name, law in LAWS.items()}
 
-Phase = tagged_union("law", PHASES, "law")
-LawMaterialSection = tagged_union("law", LAW_MATERIALS, "law")
+if TYPE_CHECKING:
+    Phase = LawSection
+
+    class LawMaterialSection(LawSection):
+        """A law as a material."""
+
+        type: Literal["law"]
+else:
+    Phase = tagged_union("law", PHASES, "law")
+    LawMaterialSection = tagged_union("law", LAW_MATERIALS, "law")
 Phases = dict[Annotated[str, Field(min_length=1)], Phase]

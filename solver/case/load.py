@@ -1,5 +1,6 @@
 """`load`: pseudo-time, nominal increments, load factor, adaptive steps."""
 
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -53,7 +54,7 @@ class LoadSection(Section):
     def _factor_covers_the_time(self) -> "LoadSection":
         times = [time for time, _ in self.factor_table]
         text = None
-        if any(later <= earlier for earlier, later in zip(times, times[1:], strict=False)):
+        if any(later <= earlier for earlier, later in pairwise(times)):
             text = f"the times {', '.join(map(str, times))} must increase"
         elif times[0] > 0:
             text = f"starts at time {times[0]}, begin with a point at time 0"

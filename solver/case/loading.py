@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -14,8 +13,6 @@ from solver.case.errors import WrongValue
 from solver.case.messages import bad_input
 from solver.case.overrides import apply_overrides
 from solver.case.source import parse_case_text, read_text
-
-AnyCase = TypeVar("AnyCase", bound=LocatedCase)
 
 
 def load_case(path: str | Path, overrides: Sequence[str] = ()) -> Case:
@@ -56,7 +53,7 @@ def parse_cell_case(text: str, path: str | Path, overrides: Sequence[str] = ()) 
     return case
 
 
-def _validate(model: type[AnyCase], text: str, path: Path, overrides: Sequence[str]) -> AnyCase:
+def _validate[AnyCase: LocatedCase](model: type[AnyCase], text: str, path: Path, overrides: Sequence[str]) -> AnyCase:
     """Strict validation as JSON: lists may become tuples and text a name, but never text a number."""
     root = parse_case_text(text, str(path))
     apply_overrides(root, str(path), overrides)

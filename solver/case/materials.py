@@ -1,6 +1,6 @@
 """`materials`: what a region of the macroscale is made of."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -67,19 +67,17 @@ class AdaptiveMaterialSection(Section):
     audit: AuditSection = AuditSection()
 
 
-MaterialSection = tagged_union(
-    "type",
-    {
-        "law": LawMaterialSection,
-        "rve": RveMaterialSection,
-        "surrogate": SurrogateMaterialSection,
-        "adaptive": AdaptiveMaterialSection,
-    },
-    "material type",
-)
-Materials = dict[Name, MaterialSection]  # type: ignore[valid-type]
-
-
-def is_law(material: Any) -> bool:  # noqa: ANN401 - any member of the union above
-    """Whether a material of a case is a law."""
-    return bool(material.type == "law")
+if TYPE_CHECKING:
+    MaterialSection = LawMaterialSection | RveMaterialSection | SurrogateMaterialSection | AdaptiveMaterialSection
+else:
+    MaterialSection = tagged_union(
+        "type",
+        {
+            "law": LawMaterialSection,
+            "rve": RveMaterialSection,
+            "surrogate": SurrogateMaterialSection,
+            "adaptive": AdaptiveMaterialSection,
+        },
+        "material type",
+    )
+Materials = dict[Name, MaterialSection]

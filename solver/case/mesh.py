@@ -1,12 +1,12 @@
 """`mesh`: the macroscopic mesh, from a generator or from a gmsh file."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from meshes.macro import GENERATORS
 from solver.case.discretization import Discretization, ElementName
-from solver.case.generators import generator_sections
+from solver.case.generators import GeneratorSection, generator_sections
 from solver.case.tagged_union import tagged_union
 
 
@@ -25,6 +25,13 @@ class MeshFile(Discretization):
     """Element the file holds; checked against the file when given."""
 
 
-MeshSection = tagged_union(
-    "generator", generator_sections(GENERATORS, GeneratedMesh), "generator", instead={"file": MeshFile}
-)
+class MeshGenerator(GeneratorSection, GeneratedMesh):
+    """Base of the models that are made from the registry of generators."""
+
+
+if TYPE_CHECKING:
+    MeshSection = MeshGenerator | MeshFile
+else:
+    MeshSection = tagged_union(
+        "generator", generator_sections(GENERATORS, MeshGenerator), "generator", instead={"file": MeshFile}
+    )

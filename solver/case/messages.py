@@ -90,7 +90,7 @@ def message(detail: ErrorDetails) -> str:
     return f"{detail['msg'][:1].lower()}{detail['msg'][1:]}, not {given}"
 
 
-def shown(value: Any) -> str:  # noqa: ANN401
+def shown(value: Any) -> str:
     """A value as it goes into a message, cut when long."""
     words = {None: "null", True: "true", False: "false"}
     if value is None or isinstance(value, bool):
@@ -114,9 +114,9 @@ def key_path(detail: ErrorDetails, root: Node) -> KeyPath:
     for position, part in enumerate(location):
         below = node.child(part) if node is not None else None
         last = position == len(location) - 1
-        if below is None and (is_union_tag(part) or not (last and detail["type"] in _MISSING | _UNKNOWN)):
-            if part == "[key]" or not isinstance(part, int):
-                continue
+        wanted = last and detail["type"] in _MISSING | _UNKNOWN  # a key that is not there, or not known
+        if below is None and isinstance(part, str) and (is_union_tag(part) or not wanted):
+            continue
         path.append(part)
         node = below
     context = detail.get("ctx", {})
@@ -160,7 +160,7 @@ def _unknown_key(name: str, missing: Sequence[str], known: Sequence[str]) -> str
     return f"unknown key, {one_of(known, name)}" if known else "unknown key, remove it"
 
 
-def _choice(expected: str, given: Any) -> str:  # noqa: ANN401
+def _choice(expected: str, given: Any) -> str:
     choices = expected.replace(" or ", ", ").replace("'", "").split(", ")
     suggestion = closest(given, choices) if isinstance(given, str) else None
     meant = f", did you mean {suggestion!r}?" if suggestion else ""

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from solver.case.section import Count, Name, Section, Vector
+from solver.case.section import Count, Section, Vector
 
 ColumnName = Annotated[str, Field(pattern=r"^[A-Za-z_][\w\-]*$", max_length=60)]
 """Name of columns in probes.csv and reactions.csv."""

@@ -39,7 +39,7 @@ def resolved(case: LocatedCase) -> dict[str, Any]:
     return {key: _without_null(value) for key, value in data.items() if value is not None}
 
 
-def _without_null(value: Any) -> Any:  # noqa: ANN401
+def _without_null(value: Any) -> Any:
     """Drop null entries of mappings; null in a list means a free component and stays."""
     if isinstance(value, dict):
         return {key: _without_null(entry) for key, entry in value.items() if entry is not None}

@@ -1,12 +1,13 @@
 """`rves`: the representative cells."""
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from materials.law import Law
 from meshes.cells import CELL_GENERATORS
 from solver.case.discretization import Discretization, ElementName
-from solver.case.generators import generator_sections
+from solver.case.generators import GeneratorSection, generator_sections
 from solver.case.laws import Phases
 from solver.case.section import Section
 from solver.case.tagged_union import tagged_union
@@ -19,13 +20,18 @@ class CellFile(Section):
     """Path of the `.msh` file, relative to the case file."""
 
 
-Geometry = tagged_union("generator", generator_sections(CELL_GENERATORS), "generator", instead={"file": CellFile})
+if TYPE_CHECKING:
+    Geometry = GeneratorSection | CellFile
+else:
+    Geometry = tagged_union(
+        "generator", generator_sections(CELL_GENERATORS, GeneratorSection), "generator", instead={"file": CellFile}
+    )
 
 
 class RveSection(Discretization):
     """A representative cell: geometry, discretisation, boundary condition and one law per phase."""
 
-    geometry: Geometry  # type: ignore[valid-type]
+    geometry: Geometry
     """A generator and its parameters, or `file: cell.msh`."""
     element: ElementName
     """Element of the cell's mesh."""
@@ -35,6 +41,6 @@ class RveSection(Discretization):
     """Phase name -> law."""
 
     @property
-    def laws(self) -> dict[str, Any]:
+    def laws(self) -> dict[str, Law]:
         """Phase name -> `Law`."""
         return {name: phase.build() for name, phase in self.phases.items()}

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from solver.case.section import Count, Section
 
+OptionName = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
 Tolerance = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -40,5 +41,5 @@ class SolverSection(Section):
     cell: CellNewtonSection = CellNewtonSection()
     linear_solver: Literal["auto", "direct", "iterative"] = "auto"
     """Macroscopic systems: MUMPS (direct), CG or GMRES with GAMG (iterative), by size (auto)."""
-    petsc_options: dict[Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")], str | int | float | bool | None] = {}
+    petsc_options: dict[OptionName, str | int | float | bool | None] = Field(default_factory=dict)
     """PETSc options of the macroscopic linear solver, without the dash; they win over the defaults."""

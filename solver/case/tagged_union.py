@@ -1,4 +1,4 @@
-"""Sections of which one key says the kind: `type` of a material, `law`, `generator`, …"""
+"""Sections of which one key says the kind: `type` of a material, `law` of a phase, `generator` of a mesh."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Union
@@ -21,7 +21,7 @@ def is_union_tag(part: str | int) -> bool:
     return isinstance(part, str) and part.startswith("<") and part.endswith(">")
 
 
-def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
+def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping[str, Any] | None = None) -> Any:
     """Type of a section whose `key` selects one of `kinds`.
 
     Args:
@@ -32,7 +32,7 @@ def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping
     """
     instead = instead or {}
 
-    def select(data: Any) -> str | None:  # noqa: ANN401
+    def select(data: Any) -> str | None:
         if not isinstance(data, dict):  # a model, when it is dumped
             name = getattr(data, key, None) or next(iter(instead), None)
             return None if name is None else union_tag(name)
@@ -56,10 +56,10 @@ def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping
         custom_error_message=UNKNOWN_KIND,
         custom_error_context=context,
     )
-    return Annotated[Union[tuple(members)], chosen]  # noqa: UP007 - the members are only known now
+    return Annotated[Union[tuple(members)], chosen]  # noqa: UP007
 
 
-def unknown_kind(context: Mapping[str, Any], data: Any) -> tuple[str | None, str]:  # noqa: ANN401
+def unknown_kind(context: Mapping[str, Any], data: Any) -> tuple[str | None, str]:
     """The key to blame (None: the section itself) and the message, when no member of a union fits."""
     key, noun = str(context["discriminator"]), context["noun"]
     kinds = str(context["kinds"]).split(",")
