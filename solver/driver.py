@@ -60,12 +60,6 @@ class Driver:
         self.linear = LinearSolver(problem.matrix, problem.symmetric, problem.measure.dimension, method, options)
         self.progress = Progress(0, 0.0, stepping.largest, 0, 0.0)
         """Where the run is; with `problem.state()` it makes a restart point."""
-        missed = load_factor.missed_by(stepping.nominal_times)
-        if missed and problem.comm.rank == 0:
-            times = ", ".join(f"{time:g}" for time in missed)
-            log.warning(
-                "the load factor bends at %s, which no increment is sure to hit: choose steps so that one does", times
-            )
 
     def run(self, observers: Sequence[Observer] = (), start: RestartPoint | None = None) -> None:
         """Run to the end of pseudo-time. Collective.

@@ -31,12 +31,6 @@ class LoadFactor:
         times, values = zip(*self.breakpoints, strict=True)
         return float(np.interp(time, times, values))
 
-    def missed_by(self, times: FloatArray) -> list[float]:
-        """Times of interior breakpoints that none of `times` hits, so that a peak there may never be reached."""
-        last = times[-1]
-        interior = [time for time, _ in self.breakpoints if 0.0 < time < last]
-        return [time for time in interior if np.abs(times - time).min() > 1e-9 * last]
-
 
 class Prescribed:
     """Prescribed unknowns: load factor · scaled + constant. A later condition on an unknown replaces an earlier one.
@@ -92,9 +86,21 @@ class ExternalForces:
         self._constant = np.zeros(self._n_owned)
 
     def add_boundary_load(self, facets: IndexArray, density: Sequence[float], constant: bool = False) -> None:
-        """Add a dead load per reference length or area, or a heat inflow, on exterior facets. Collective."""
+        """Add a dead load per reference length or area, or a heat inflow, on exterior facets. Collective.
+
+        Raises ValueError, on all ranks, if some of the facets lie inside the body.
+        """
         mesh = self._space.mesh
         chosen = np.sort(facets).astype(np.int32)
+        dimension = mesh.topology.dim
+        mesh.topology.create_connectivity(dimension - 1, dimension)
+        owned = chosen[chosen < mesh.topology.index_map(dimension - 1).size_local]
+        inside = np.setdiff1d(owned, dolfinx_mesh.exterior_facet_indices(mesh.topology)).size
+        counts = mesh.comm.allreduce(np.array([inside, owned.size]))
+        if counts[0]:
+            raise ValueError(
+                f"{counts[0]} of {counts[1]} facets lie inside the body, where no load can act from outside"
+            )
         tags = dolfinx_mesh.meshtags(mesh, mesh.topology.dim - 1, chosen, np.ones_like(chosen))
         self._add_uniform(ufl.Measure("ds", domain=mesh, subdomain_data=tags)(1), density, constant)
 

@@ -1,8 +1,8 @@
 """The boundary value problem of the macroscale: unknowns, material points, assembly.
 
-It sees materials, never what they are. Only owned cells are evaluated. Residual and tangent are assembled from the flux and the tangent at the integration
-points by compiled element loops; the matrix keeps its layout over the run. Prescribed unknowns are eliminated
-symmetrically, so the matrix is as symmetric as the materials.
+It sees materials, never what they are. Only owned cells are evaluated. Residual and tangent are assembled from the flux
+and the tangent at the integration points by compiled element loops; the matrix keeps its layout over the run.
+Prescribed unknowns are eliminated symmetrically, so the matrix is as symmetric as the materials.
 """
 
 from collections.abc import Mapping, Sequence
@@ -247,7 +247,6 @@ class MacroProblem:
         outcome = self.evaluate(self.solution.x.array.copy(), self.external.forces(0.0), dt)
         if outcome.failed == 0:
             self._committed = outcome.fields
-        self.points.revert()
         return outcome
 
     def commit(self, load_factor: float) -> None:

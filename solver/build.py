@@ -1,0 +1,174 @@
+"""From a case to a run: the only module that turns names in a case file into objects, and so knows every type."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from materials.interface import Material
+from materials.law_material import LawMaterial
+from meshes.cells import build_cell_mesh
+from meshes.errors import MeshError
+from meshes.macro import MacroMesh, build_macro_mesh
+from rve.cell import Cell, build_cell
+from rve.equilibrium import NewtonSettings as CellNewtonSettings
+from rve.material import RveMaterial
+from solver.case.boundary_conditions import BoundaryCondition
+from solver.case.case import Case
+from solver.driver import Driver
+from solver.increments import Stepping
+from solver.loading import LoadFactor
+from solver.macro_problem import MacroProblem
+from solver.newton import NewtonSettings
+
+log = logging.getLogger(__name__)
+
+
+def build(case: Case, comm: MPI.Comm) -> Driver:
+    """Everything that a case needs to run: mesh, materials, supports and loads, solvers. Collective.
+
+    Raises:
+        BadInput: on all ranks, for what only the mesh can tell: a name that it does not have, a mesh or a cell that
+            cannot be made, a body that is not held.
+    """
+    problem = build_problem(case, comm)
+    settings, load = case.solver.macro, case.load
+    newton = NewtonSettings(
+        residual_tolerance=settings.residual_tolerance,
+        correction_tolerance=settings.correction_tolerance,
+        max_iterations=settings.max_iterations,
+        line_search=settings.line_search,
+    )
+    stepping = Stepping(load.end, load.steps, load.min_step, load.max_step)
+    try:
+        return Driver(
+            problem,
+            LoadFactor(load.factor_table),
+            stepping,
+            newton,
+            case.solver.linear_solver,
+            case.solver.petsc_options,
+        )
+    except ValueError as error:
+        raise case.bad_input(("solver", "petsc_options"), str(error)) from None
+
+
+def build_problem(case: Case, comm: MPI.Comm) -> MacroProblem:
+    """The macro problem of a case, with its materials, supports and loads. Collective; raises like `build`."""
+    macro = build_mesh(case, comm)
+    _check_names(case, macro)
+    element = macro.mesh.topology.cell_name()
+    used = dict.fromkeys(case.regions.values())
+    cells = {name: build_cell_of(case, name, comm) for name in _cells_of(case, used)}
+    try:
+        problem = MacroProblem(
+            macro,
+            case.measure,
+            case.mesh.degree,
+            {name: _material(case, name, cells) for name in used},
+            case.regions,
+            case.mesh.quadrature_degree,
+            case.macro_formulation(element) == "bbar",
+        )
+    except ValueError as error:
+        raise case.bad_input(("regions",), str(error)) from None
+    for index, condition in enumerate(case.boundary_conditions):
+        try:
+            _apply(problem, condition)
+        except ValueError as error:
+            raise case.bad_input(("boundary_conditions", index), str(error)) from None
+    _check_supports(case, problem)
+    overlaps = comm.allreduce(problem.prescribed.overlaps)
+    if overlaps and comm.rank == 0:
+        log.warning("%d unknowns where boundaries meet are prescribed twice: the later condition holds", overlaps)
+    return problem
+
+
+def build_mesh(case: Case, comm: MPI.Comm) -> MacroMesh:
+    """The macroscale mesh of a case. Collective."""
+    section: Any = case.mesh
+    try:
+        if hasattr(section, "file"):
+            return build_macro_mesh(comm, case.file_path(section.file), section.element)
+        return build_macro_mesh(comm, section.build_generator(), section.element)
+    except MeshError as error:
+        raise case.bad_input(("mesh",), str(error)) from None
+
+
+def build_cell_of(case: Case, name: str, comm: MPI.Comm) -> Cell:
+    """The cell `name` of a case, the same on every rank. Collective."""
+    section = case.rves[name]
+    geometry: Any = section.geometry
+    if not hasattr(geometry, "build_generator"):
+        raise case.bad_input(("rves", name, "geometry"), "cells from a file are not available in this version")
+    laws = section.laws
+    try:
+        mesh = build_cell_mesh(geometry.build_generator(), case.dimension, section.element, tuple(laws), comm)
+        bbar = case.cell_formulation(name) == "bbar"
+        return build_cell(mesh, laws, case.measure, section.degree, section.boundary, bbar, section.quadrature_degree)
+    except ValueError as error:  # MeshError included
+        raise case.bad_input(("rves", name), str(error)) from None
+
+
+def _cells_of(case: Case, materials: Iterable[str]) -> list[str]:
+    """Names of the cells behind some materials, each once."""
+    names = (getattr(case.materials[material], "rve", None) for material in materials)
+    return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def _material(case: Case, name: str, cells: dict[str, Cell]) -> Material:
+    """The material of a case by its name."""
+    section: Any = case.materials[name]
+    if section.type == "law":
+        return LawMaterial(section.build(), case.measure)
+    if section.type == "rve":
+        settings = CellNewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
+        return RveMaterial(cells[section.rve], settings)
+    raise case.bad_input(
+        ("materials", name, "type"), f"{section.type} is not available in this version, use law or rve"
+    )
+
+
+def _apply(problem: MacroProblem, condition: BoundaryCondition) -> None:
+    """Apply one condition of the case."""
+    value: Any = condition.value
+    values = value if isinstance(value, tuple) else (value,)
+    if condition.kind == "body_force":
+        problem.load_body(values, condition.constant)
+    elif condition.kind in ("displacement", "temperature"):
+        problem.prescribe(str(condition.boundary), values, condition.constant)
+    else:
+        problem.load_boundary(str(condition.boundary), values, condition.constant)
+
+
+def _check_names(case: Case, macro: MacroMesh) -> None:
+    """Every region and boundary that the case names is in the mesh."""
+    regions, boundaries = ", ".join(macro.regions) or "none", ", ".join(macro.boundaries) or "none"
+    for name in case.regions:
+        if name != "all" and name not in macro.regions:
+            raise case.bad_input(("regions", name), f"no such region, the mesh has {regions}; or use all")
+    for index, condition in enumerate(case.boundary_conditions):
+        if condition.boundary is not None and condition.boundary not in macro.boundaries:
+            text = f"no boundary '{condition.boundary}', the mesh has {boundaries}"
+            raise case.bad_input(("boundary_conditions", index, "boundary"), text)
+    for index, name in enumerate(case.output.reactions):
+        if name not in macro.boundaries:
+            text = f"no boundary '{name}', the mesh has {boundaries}"
+            raise case.bad_input(("output", "reactions", index), text)
+
+
+def _check_supports(case: Case, problem: MacroProblem) -> None:
+    """The body cannot move, or change its temperature, as a whole."""
+    held = problem.prescribed.fixed[: problem.n_owned].reshape(-1, problem.block_size).any(axis=0)
+    anywhere = np.empty_like(held)
+    problem.comm.Allreduce(held, anywhere, MPI.LOR)
+    if anywhere.all():
+        return
+    if problem.block_size == 1:
+        text = "no boundary has a temperature, so it is not determined: add one {boundary: …, temperature: …}"
+    else:
+        axis = "xyz"[int(np.argmin(anywhere))]
+        text = f"nothing holds the body in {axis}: add {{boundary: …, displacement: […]}} with a number for {axis}"
+    raise case.bad_input(("boundary_conditions",), text)
