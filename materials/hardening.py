@@ -91,28 +91,17 @@ def yield_stress_after(alpha: float, hardening: FloatArray) -> tuple[float, floa
 
 @jit
 def plastic_increment(trial_stress: float, modulus: float, alpha: float, hardening: FloatArray) -> float:
-    """The increment Δα ≥ 0 that brings a trial stress back to the yield surface.
+    """The increment Δα ≥ 0 that brings a trial stress back to the yield surface; NaN if it is not found.
 
     Solves trial_stress − modulus Δα = σ_y(α + Δα), given that the left side is the larger at Δα = 0. The difference
-    of the sides is convex and falls, so Newton's method climbs to the root from zero without passing it; bisection
-    stands by against round-off.
+    of the sides falls and is convex, for σ_y is concave: Newton's method climbs from zero to the root, never past it,
+    and the last correction, quadratic, leaves round-off.
     """
-    stress, slope = yield_stress_after(alpha, hardening)
-    lower, upper = 0.0, (trial_stress - stress) / modulus
-    increment = (trial_stress - stress) / (modulus + slope)
-    if hardening[0] == LINEAR:
-        return increment
+    increment = 0.0
     for _ in range(100):
         stress, slope = yield_stress_after(alpha + increment, hardening)
         excess = trial_stress - modulus * increment - stress
-        if excess > 0.0:
-            lower = increment
-        else:
-            upper = increment
-        correction = excess / (modulus + slope)
-        if abs(correction) <= 2.3e-16 * (alpha + increment):
+        increment += excess / (modulus + slope)
+        if hardening[0] == LINEAR or abs(excess) <= 1e-12 * trial_stress:
             return increment
-        increment += correction
-        if not lower <= increment <= upper:
-            increment = 0.5 * (lower + upper)
-    return increment
+    return math.nan

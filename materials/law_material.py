@@ -101,7 +101,7 @@ class LawMaterial(Material):
         n, size = len(self._committed), self.measure.size
         if gradient.shape != (n, size):
             raise ValueError(f"gradient must be of shape {(n, size)}, got {gradient.shape}: bind the material first")
-        self._gradient = np.ascontiguousarray(gradient, dtype=np.float64)
+        self._gradient = np.array(gradient, dtype=np.float64, order="C")
         flux = np.empty((n, size))
         tangent = np.empty((n, size, size))
         status = np.empty(n, dtype=np.int8)
@@ -163,7 +163,8 @@ class LawMaterial(Material):
         gradient = self.measure.to_tensor(self._gradient[point])
         text = f"law {self.law.name} has no answer for {self.measure.gradient_name} {gradient.tolist()}"
         if self.measure.physics is Physics.FINITE_STRAIN:
-            text += f" (det F = {np.linalg.det(gradient):g}, must be positive)"
+            with np.errstate(invalid="ignore"):  # NaN is a way to fail
+                text += f" (det F = {np.linalg.det(gradient):g}, must be positive)"
         return text
 
     def _slices(self) -> dict[str, slice]:

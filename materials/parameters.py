@@ -6,6 +6,7 @@ Schema, and a law made in Python.
 
 import dataclasses
 import math
+import numbers
 import types
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -54,7 +55,7 @@ def _fault(value: Any, hint: Any) -> str | None:
         entries = isinstance(value, tuple) and not any(_fault(entry, arguments[0]) for entry in value)
         return None if entries else "a tuple"
     if hint is float:
-        return None if isinstance(value, int | float) and not isinstance(value, bool) else "a number"
+        return None if isinstance(value, numbers.Real) and not isinstance(value, bool) else "a number"
     return None if isinstance(value, hint) else hint.__name__.removesuffix("Type")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from materials.compilation import point_law
 from materials.law import Law
 from materials.measures import FloatArray
-from materials.point_status import OK
+from materials.point_status import status_of
 
 
 @point_law
@@ -23,7 +23,7 @@ def nothing(
     """No flux, no stiffness."""
     flux[:] = 0.0
     tangent[:, :] = 0.0
-    return OK
+    return status_of(flux)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,136 @@
+"""Taylor tests: the remainder flux(g + h d) − flux(g) − h A d falls with h² for the exact tangent A."""
+
+import numpy as np
+import pytest
+
+from materials.hardening import Hardening
+from materials.law import Law
+from materials.law_material import LawMaterial
+from materials.laws import LAWS
+from materials.measures import Measure, Physics
+
+N = 12
+STEPS = 0.5 ** np.arange(4)
+
+HARDENINGS = {
+    "perfect": 0.0,
+    "linear": 500.0,
+    "kinematic": Hardening(H=200.0, kinematic=1500.0),
+    "voce": Hardening(type="voce", saturation_stress=180.0, rate=60.0, H=100.0, kinematic=800.0),
+    "swift": Hardening(type="swift", reference_strain=2e-3, exponent=0.25, kinematic=500.0),
+}
+J2_LAWS = [
+    pytest.param(LAWS["j2"](E=70e3, nu=0.3, yield_stress=100.0, hardening=hardening), id=name)
+    for name, hardening in HARDENINGS.items()
+]
+HYPERELASTIC = [LAWS[name](E=100.0, nu=nu) for name in ("neo_hookean", "saint_venant_kirchhoff") for nu in (0.0, 0.45)]
+
+
+def remainders(
+    law: Law,
+    base: np.ndarray,
+    direction: np.ndarray,
+    history: list[np.ndarray],
+    tangent_error: float = 0.0,
+) -> np.ndarray:
+    """Remainder over the first-order term, (steps, N), after committing the gradients of `history`."""
+    assert law.physics is not None
+    material = LawMaterial(law, Measure(law.physics, 3))
+    material.bind(np.arange(N))
+    for gradient in history:
+        material.evaluate(gradient, 1.0)
+        material.commit()
+    at_base = material.evaluate(base, 1.0)
+    assert not at_base.status.any()
+    linear = (1.0 + tangent_error) * np.einsum("nij,nj->ni", at_base.tangent, direction)
+    found = []
+    for step in STEPS:
+        moved = material.evaluate(base + step * direction, 1.0)
+        assert not moved.status.any()
+        found.append(np.linalg.norm(moved.flux - at_base.flux - step * linear, axis=1))
+    return np.array(found) / np.linalg.norm(linear, axis=1)
+
+
+def assert_second_order(found: np.ndarray) -> None:
+    """The remainder falls fourfold with each halving, at every point, and stays above round-off."""
+    assert found.min() > 1e-12
+    rates = np.log2(found[:-1] / found[1:])
+    assert rates[-1] == pytest.approx(np.full(N, 2.0), abs=0.1)
+
+
+def strains(seed: int, size: float) -> np.ndarray:
+    """N random strains whose deviator has the Frobenius norm `size`; for the laws above √⅔ σ_y/2μ is 1.5e-3."""
+    measure = Measure(Physics.SMALL_STRAIN, 3)
+    tensor = np.random.default_rng(seed).standard_normal((N, 3, 3))
+    tensor = 0.5 * (tensor + tensor.swapaxes(1, 2))
+    spherical = np.trace(tensor, axis1=1, axis2=2)[:, None, None] / 3.0 * np.eye(3)
+    deviator = tensor - spherical
+    deviator *= size / np.linalg.norm(deviator, axis=(1, 2))[:, None, None]
+    return measure.to_vector(deviator + size * spherical)
+
+
+@pytest.mark.parametrize("law", J2_LAWS)
+def test_j2_tangent_on_first_loading(law: Law) -> None:
+    assert_second_order(remainders(law, strains(0, 6e-3), strains(1, 4e-4), []))
+
+
+@pytest.mark.parametrize("law", J2_LAWS)
+def test_j2_tangent_after_a_change_of_direction(law: Law) -> None:
+    history = [strains(2, 5e-3), strains(3, 7e-3)]
+    assert_second_order(remainders(law, history[-1] + strains(4, 8e-3), strains(5, 2e-4), history))
+
+
+@pytest.mark.parametrize("law", J2_LAWS)
+def test_j2_tangent_in_reversed_flow(law: Law) -> None:
+    history = [strains(2, 5e-3)]
+    assert_second_order(remainders(law, -history[0], strains(5, 3e-4), history))
+
+
+@pytest.mark.parametrize("law", J2_LAWS)
+def test_j2_unloads_with_the_elastic_tangent(law: Law) -> None:
+    history = [strains(2, 5e-3)]
+    base = 0.9 * history[0]
+    assert remainders(law, base, strains(5, 1e-4), history).max() < 1e-11
+    unloading = LawMaterial(law, Measure(Physics.SMALL_STRAIN, 3))
+    unloading.bind(np.arange(N))
+    unloading.evaluate(history[0], 1.0)
+    unloading.commit()
+    elastic = LawMaterial(LAWS["elastic"](E=70e3, nu=0.3), unloading.measure)
+    elastic.bind(np.arange(N))
+    assert np.array_equal(unloading.evaluate(base, 1.0).tangent, elastic.evaluate(base, 1.0).tangent)
+
+
+@pytest.mark.parametrize("law", HYPERELASTIC, ids=lambda law: f"{law.name}-{law.nu}")
+@pytest.mark.parametrize("size", [1e-3, 0.3, 0.6])
+def test_hyperelastic_tangent_from_small_to_large_deformation(law: Law, size: float) -> None:
+    generator = np.random.default_rng(7)
+    F = np.eye(3) + size * generator.uniform(-0.7, 0.7, (40, 3, 3))
+    F = F[np.linalg.det(F) > 0.25][:N]
+    assert_second_order(remainders(law, F.reshape(N, 9), 0.01 * generator.standard_normal((N, 9)), []))
+
+
+@pytest.mark.parametrize("law", HYPERELASTIC, ids=lambda law: f"{law.name}-{law.nu}")
+def test_hyperelastic_tangent_under_strong_compression(law: Law) -> None:
+    F = np.diag([0.4, 0.9, 0.7]).ravel() + 0.05 * np.random.default_rng(8).standard_normal((N, 9))
+    assert_second_order(remainders(law, F, 0.004 * np.random.default_rng(9).standard_normal((N, 9)), []))
+
+
+@pytest.mark.parametrize(
+    "law",
+    [LAWS["elastic"](E=70e3, nu=0.3), LAWS["conductive"](k=((3.0, 1.0, 0.0), (1.0, 2.0, 0.5), (0.0, 0.5, 1.0)))],
+    ids=lambda law: law.name,
+)
+def test_linear_laws_leave_no_remainder(law: Law) -> None:
+    assert law.physics is not None
+    generator = np.random.default_rng(10)
+    base, direction = generator.standard_normal((2, N, Measure(law.physics, 3).size))
+    assert remainders(law, base, direction, []).max() < 1e-13
+
+
+@pytest.mark.parametrize("law", [J2_LAWS[3].values[0], HYPERELASTIC[1]], ids=lambda law: law.name)
+def test_the_taylor_test_sees_a_tangent_that_is_slightly_wrong(law: Law) -> None:
+    small = law.physics is Physics.SMALL_STRAIN
+    base = strains(0, 6e-3) if small else np.eye(3).ravel() + 0.2 * np.random.default_rng(0).uniform(-1, 1, (N, 9))
+    direction = strains(1, 4e-4) if small else 0.01 * np.random.default_rng(1).standard_normal((N, 9))
+    with pytest.raises(AssertionError):
+        assert_second_order(remainders(law, base, direction, [], tangent_error=1e-3))
