@@ -50,7 +50,7 @@ def solid_pieces(cell: CellMesh, voids: Collection[str]) -> list[SolidPiece]:
     graph = csr_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
     _, label = connected_components(graph, directed=False)
     # Unfold: the lattice cell that each element lies in when the piece is walked from its first element.
-    shift_of = {(a, b): shift for (a, b), shift in zip(links.tolist(), shifts, strict=True)}
+    shift_of = {(int(a), int(b)): shift for (a, b), shift in zip(links, shifts, strict=True)}
     unfolded = np.zeros((n, len(cell.size)), dtype=np.int64)
     pieces = []
     for piece in np.unique(label[solid]):

@@ -1,7 +1,7 @@
 """One centred inclusion in a matrix: a square array of fibres, or a cubic array of spheres."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ import gmsh
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
-from meshes.elements import Element, FloatArray, element_kind
+from meshes.elements import ELEMENTS, Element, FloatArray, element_kind
 from meshes.errors import MeshError
 from meshes.gmsh_model import entity_cells, gmsh_session, model_points
 from meshes.mesh_arrays import MeshArrays, no_facets
@@ -45,21 +45,32 @@ class Inclusion:
         shape = "circle" if dimension == 2 else "sphere"
         if self.shape not in (None, shape):
             raise MeshError(f"a {self.shape} is no shape in {dimension}D: use {shape}")
+        model = circle_model if dimension == 2 else sphere_model
         radius = self._radius(dimension)
-        model: Callable[[int, float], list[int]] = circle_model if dimension == 2 else sphere_model
-        with gmsh_session(f"inclusion cell of resolution {self.resolution}"):
+        purpose = f"inclusion cell of resolution {self.resolution}"
+        # The corners of the polyhedron stand out beyond the circle or sphere of the same volume. How far is measured on
+        # a mesh of its surface, so that the scaling of the final mesh has next to nothing left to do.
+        with gmsh_session(purpose):
+            entities = model(self.resolution, radius)
+            gmsh.model.mesh.generate(dimension - 1)
+            radius *= self._scale(_enclosed_volumes(kind, entities[1]), dimension)
+        with gmsh_session(purpose):
             entities = model(self.resolution, radius)
             gmsh.model.mesh.generate(dimension)
             all_points, row = model_points()
             cells = [entity_cells(kind, entity, row) for entity in entities]
-        tags = np.repeat([MATRIX, INCLUSION], [len(c) for c in cells])
-        regions = {"matrix": MATRIX, "inclusion": INCLUSION}
         mesh = MeshArrays(
-            kind, all_points[:, :dimension], np.concatenate(cells), tags, regions, *no_facets(kind), {}
-        ).compact()
-        mesh = mesh.oriented()
-        points = on_faces(mesh.points)
-        return mesh._replace(points=self._scaled(mesh._replace(points=points), kind, radius)).oriented()
+            element=kind,
+            points=on_faces(all_points[:, :dimension]),
+            cells=np.concatenate(cells),
+            cell_tags=np.repeat([MATRIX, INCLUSION], [len(c) for c in cells]),
+            regions={"matrix": MATRIX, "inclusion": INCLUSION},
+            facets=no_facets(kind)[0],
+            facet_tags=no_facets(kind)[1],
+            boundaries={},
+        )
+        mesh = mesh.compact().oriented()
+        return mesh._replace(points=self._scaled(mesh, radius)).oriented()
 
     def _radius(self, dimension: int) -> float:
         """Radius of the exact circle or sphere."""
@@ -73,21 +84,35 @@ class Inclusion:
             )
         return radius
 
-    def _scaled(self, mesh: MeshArrays, kind: Element, radius: float) -> FloatArray:
+    def _scale(self, volumes: FloatArray, dimension: int) -> float:
+        """Factor on the radius of an inclusion made of these elements that gives it its volume."""
+        return float((self.volume_fraction / np.abs(volumes).sum()) ** (1.0 / dimension))
+
+    def _scaled(self, mesh: MeshArrays, radius: float) -> FloatArray:
         """Points of `mesh` after a radial map that gives the polyhedral inclusion its volume.
 
         The inclusion is scaled as a whole; outside, the displacement falls linearly along each ray to zero on the
         faces of the cell.
         """
-        polyhedron = mesh.volumes()[mesh.cell_tags == INCLUSION].sum()
-        scale = (self.volume_fraction / polyhedron) ** (1.0 / kind.dimension)
+        scale = self._scale(mesh.volumes()[mesh.cell_tags == INCLUSION], mesh.element.dimension)
         offset = mesh.points - 0.5
         distance = np.linalg.norm(offset, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            face = 0.5 * distance / np.abs(offset).max(axis=1)  # distance of the cell's face along the ray
-            weight = np.where(distance <= radius, 1.0, (face - distance) / (face - radius))
-        weight[np.unique(mesh.cells[mesh.cell_tags == INCLUSION])] = 1.0
+        inside = np.isin(np.arange(len(offset)), mesh.cells[mesh.cell_tags == INCLUSION]) | (distance <= radius)
+        weight = np.ones(len(offset))
+        face = 0.5 * distance[~inside] / np.abs(offset[~inside]).max(axis=1)  # where the ray leaves the cell
+        weight[~inside] = (face - distance[~inside]) / (face - radius)
         return 0.5 + offset * (1.0 + (scale - 1.0) * weight)[:, None]
+
+
+def _enclosed_volumes(kind: Element, entity: int) -> FloatArray:
+    """Volumes of the cones from the centre of the cell to the boundary facets of a gmsh entity around it."""
+    points, row = model_points()
+    facet = ELEMENTS[kind.facet]
+    boundary = gmsh.model.getBoundary([(kind.dimension, entity)], oriented=False)
+    facets = np.concatenate([entity_cells(facet, tag, row) for _, tag in boundary])
+    vertices = points[facets][:, :, : kind.dimension]
+    centre = np.full((len(facets), 1, kind.dimension), 0.5)
+    return kind.volumes(np.concatenate([centre, vertices], axis=1))
 
 
 def on_faces(points: FloatArray) -> FloatArray:
@@ -96,17 +121,20 @@ def on_faces(points: FloatArray) -> FloatArray:
     return np.where(np.abs(points - 1.0) < 1e-9, 1.0, points)
 
 
-def polygon_scale(sides: int) -> float:
-    """Circumradius of a regular polygon over the radius of the circle of the same area."""
-    angle = 2.0 * math.pi / sides
-    return math.sqrt(angle / math.sin(angle))
-
-
 def translation(axis: int) -> list[float]:
     """The row-major 4 × 4 matrix, as gmsh takes it, of a unit translation along `axis`."""
     matrix = np.eye(4)
     matrix[axis, 3] = 1.0
     return list(matrix.ravel())
+
+
+def interface_size(resolution: int, radius: float) -> float:
+    """Element size on the inclusion's surface: that of the cell's edges, or less.
+
+    A circle has eight sides at least. Where it comes close to the cell's faces, elements are short enough for the
+    corners of the polyhedron, which stand out by up to size²/(8 radius), to take a quarter of the gap at most.
+    """
+    return min(1.0 / resolution, 0.25 * math.pi * radius, math.sqrt(2.0 * radius * (0.5 - radius)))
 
 
 def circle_model(resolution: int, radius: float) -> list[int]:
@@ -122,9 +150,7 @@ def circle_model(resolution: int, radius: float) -> list[int]:
     inclusion = geo.addPlaneSurface([circle])
     geo.synchronize()
     mesh = gmsh.model.mesh
-    n_arc = max(2, round(0.5 * math.pi * radius * resolution))
-    while polygon_scale(4 * n_arc) * radius > radius + 0.25 * (0.5 - radius):
-        n_arc += 1  # the polygon's corners stand out beyond the circle: keep them clear of the cell's faces
+    n_arc = math.ceil(0.5 * math.pi * radius / interface_size(resolution, radius) - 1e-9)
     for edge in edges:
         mesh.setTransfiniteCurve(edge, resolution + 1)
     for arc in arcs:
@@ -147,9 +173,12 @@ def sphere_model(resolution: int, radius: float) -> list[int]:
     outer = [entity for entity in gmsh.model.getEntities(3) if entity not in inner]
     if len(inner) != 1 or len(outer) != 1:
         raise MeshError(f"the sphere of radius {radius:g} did not split the cell into matrix and inclusion")
-    size = 1.0 / resolution
-    gmsh.option.setNumber("Mesh.MeshSizeMin", size)
-    gmsh.option.setNumber("Mesh.MeshSizeMax", size)
+    gmsh.option.setNumber("Mesh.MeshSizeMax", 1.0 / resolution)
+    sphere_curves = gmsh.model.getBoundary(gmsh.model.getBoundary([inner[0]]), combined=False, oriented=False)
+    for curve in set(gmsh.model.getEntities(1)) - set(sphere_curves):
+        gmsh.model.mesh.setTransfiniteCurve(curve[1], resolution + 1)
+    per_turn = math.ceil(2.0 * math.pi * radius / interface_size(resolution, radius) - 1e-9)
+    gmsh.option.setNumber("Mesh.MeshSizeFromCurvature", per_turn)
     for axis in range(3):
         low, high = np.full(3, -eps), np.full(3, 1 + eps)
         high[axis] = eps
