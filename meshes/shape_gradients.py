@@ -62,5 +62,7 @@ def shape_gradients(space: fem.FunctionSpace, quadrature_degree: int) -> ShapeGr
 
     block_size = space.dofmap.index_map_bs
     nodes = space.dofmap.list[:n_cells].astype(np.int32)
-    dofs = (nodes[:, :, None] * block_size + np.arange(block_size, dtype=np.int32)).reshape(n_cells, -1)
+    dofs = (nodes[:, :, None] * block_size + np.arange(block_size, dtype=np.int32)).reshape(
+        n_cells, nodes.shape[1] * block_size
+    )
     return ShapeGradients(np.ascontiguousarray(gradients), mean, weights, dofs, points)
