@@ -92,10 +92,12 @@ class Case(LocatedCase):
 
     @property
     def output_fields(self) -> tuple[str, ...]:
-        """Fields to write: those asked for, or the unknown and the flux."""
+        """Fields to write: those asked for, or the unknown, its gradient, the flux and, in mechanics, the stress."""
         if self.output.fields is not None:
             return self.output.fields
-        return (self.measure.primary_name, self.measure.flux_name)
+        measure = self.measure
+        stress = () if measure.physics is Physics.HEAT else ("stress", "von_mises")
+        return tuple(dict.fromkeys((measure.primary_name, measure.gradient_name, measure.flux_name, *stress)))
 
     def macro_formulation(self, element: str) -> str:
         """Formulation of the macroscale on elements of this kind."""

@@ -209,6 +209,8 @@ def check_output(case: Case) -> None:
     known = [measure.primary_name, measure.gradient_name, measure.flux_name, "kind"]
     if measure.physics is Physics.FINITE_STRAIN:
         known.append("stress")
+    if measure.physics is not Physics.HEAT:
+        known.append("von_mises")
     if measure.out_of_plane_name is not None:
         known.append(measure.out_of_plane_name)
     for index, field in enumerate(case.output.fields or ()):
@@ -219,8 +221,8 @@ def check_output(case: Case) -> None:
     for index, probe in enumerate(case.output.probes):
         path: KeyPath = ("output", "probes", index)
         _check_point(probe.point, case.dimension, (*path, "point"))
-        if probe.field not in (None, measure.primary_name):
-            text = f"{probe.field} is not the unknown of physics {case.physics.value}, use {measure.primary_name}"
+        if probe.field is not None and probe.field not in known:
+            text = f"no such field for physics {case.physics.value}, {one_of(known, probe.field)}"
             raise WrongValue((*path, "field"), text)
         if probe.name in names:
             raise WrongValue((*path, "name"), f"'{probe.name}' is the name of an earlier probe, choose another")

@@ -1,6 +1,6 @@
 """`output`: fields, probes, reactions, localised cells, restart points."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -16,8 +16,8 @@ class Probe(Section):
     name: ColumnName
     point: Vector
     """Coordinates in the reference configuration; must lie in the mesh."""
-    field: Literal["displacement", "temperature"] | None = None
-    """By default the unknown field."""
+    field: str | None = None
+    """The unknown, which is the default, or a field of the integration points, taken from the nearest one."""
 
 
 class LocalizedPoint(Section):
@@ -31,7 +31,7 @@ class OutputSection(Section):
     """What a run writes besides history.csv."""
 
     fields: tuple[str, ...] | None = None
-    """Fields for ParaView; by default the unknown and the flux."""
+    """Fields for ParaView; by default the unknown, its gradient, the flux and, in mechanics, the von Mises stress."""
     every: Count = 1
     """Accepted increments between two writes of the fields; the last one is always written."""
     probes: tuple[Probe, ...] = ()
