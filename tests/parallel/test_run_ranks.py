@@ -1,0 +1,66 @@
+"""The launcher of parallel tests itself: ranks talk to each other, and no fault of a rank goes unnoticed."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SUM = """
+from mpi4py import MPI
+comm = MPI.COMM_WORLD
+total = comm.allreduce(comm.rank + 1)
+print(f"rank {comm.rank} of {comm.size}: {total}", flush=True)
+"""
+
+ONE_RANK_RAISES = """
+from mpi4py import MPI
+comm = MPI.COMM_WORLD
+if comm.rank == 1:
+    raise SystemExit("rank 1 gives up")
+"""
+
+DEADLOCK = """
+from mpi4py import MPI
+comm = MPI.COMM_WORLD
+print("waiting", flush=True)
+comm.recv(source=(comm.rank + 1) % comm.size)
+"""
+
+
+def program(folder: Path, source: str) -> Path:
+    script = folder / f"program_{folder.name}.py"
+    script.write_text(source)
+    return script
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_ranks_form_one_world(run_ranks, tmp_path, n):
+    output = run_ranks(n, program(tmp_path, SUM))
+    expected = [f"rank {rank} of {n}: {n * (n + 1) // 2}" for rank in range(n)]
+    assert sorted(line for line in output.splitlines() if line.startswith("rank")) == expected
+
+
+def test_fault_of_one_rank_fails_the_test_with_its_words(run_ranks, tmp_path):
+    with pytest.raises(pytest.fail.Exception, match="rank 1 gives up"):
+        run_ranks(2, program(tmp_path, ONE_RANK_RAISES))
+
+
+def test_deadlock_is_ended_and_leaves_no_process(run_ranks, tmp_path):
+    script = program(tmp_path, DEADLOCK)
+    with pytest.raises(pytest.fail.Exception, match="not over after 4 s(.|\n)*waiting"):
+        run_ranks(2, script, timeout=4.0)
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
+    assert not any(str(script).encode() in command for command in commands)
+
+
+def _readable(path: Path) -> bool:
+    try:
+        path.read_bytes()
+    except OSError:  # it ended meanwhile
+        return False
+    return True
+
+
+def test_module_runs_by_name(run_ranks):
+    output = run_ranks(1, "platform")
+    assert subprocess.run(["uname", "-s"], capture_output=True, text=True, check=True).stdout.strip() in output
