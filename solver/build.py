@@ -58,7 +58,7 @@ def build(case: Case, comm: MPI.Comm) -> Driver:
 def build_problem(case: Case, comm: MPI.Comm) -> MacroProblem:
     """The macro problem of a case, with its materials, supports and loads. Collective; raises like `build`."""
     macro = build_mesh(case, comm)
-    _check_names(case, macro)
+    check_names(case, macro)
     element = macro.mesh.topology.cell_name()
     used = dict.fromkeys(case.regions.values())
     cells = {name: build_cell_of(case, name, comm) for name in _cells_of(case, used)}
@@ -143,7 +143,7 @@ def _apply(problem: MacroProblem, condition: BoundaryCondition) -> None:
         problem.load_boundary(str(condition.boundary), values, condition.constant)
 
 
-def _check_names(case: Case, macro: MacroMesh) -> None:
+def check_names(case: Case, macro: MacroMesh) -> None:
     """Every region and boundary that the case names is in the mesh."""
     regions, boundaries = ", ".join(macro.regions) or "none", ", ".join(macro.boundaries) or "none"
     for name in case.regions:

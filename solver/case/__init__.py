@@ -1,9 +1,5 @@
 """Case files: YAML with lines in, a validated frozen `Case` out, every mistake told in one line.
 
-The models are one concept a file.
+`load_case` and `load_cell_case` are in `solver.case.loading`; the models are one concept a file. Nothing is imported
+here, so that the command line starts without them.
 """
-
-from solver.case.errors import BadInput
-from solver.case.loading import load_case, load_cell_case
-
-__all__ = ["BadInput", "load_case", "load_cell_case"]

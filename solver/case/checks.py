@@ -36,6 +36,7 @@ def check_case(case: Case) -> None:
     for index, condition in enumerate(case.boundary_conditions):
         check_condition(condition, case.measure, ("boundary_conditions", index))
     check_overlap(case.boundary_conditions)
+    check_supports(case)
     for name, material in case.materials.items():
         check_material(case, material, ("materials", name))
     for name, rve in case.rves.items():
@@ -133,6 +134,24 @@ def check_overlap(conditions: Iterable[BoundaryCondition]) -> None:
                     "keep one of them"
                 )
                 raise WrongValue(("boundary_conditions", index, condition.kind), text)
+
+
+def check_supports(case: Case) -> None:
+    """Every component of the unknown is prescribed somewhere, so that the body cannot move as a whole."""
+    held: set[int] = set()
+    for condition in case.boundary_conditions:
+        if condition.kind == "temperature":
+            return
+        if condition.displacement is not None:
+            held |= {component for component, value in enumerate(condition.displacement) if value is not None}
+    if case.physics is Physics.HEAT:
+        text = "no boundary has a temperature, so it is not determined; add {boundary: …, temperature: …}"
+        raise WrongValue(("boundary_conditions",), text)
+    for component in range(case.dimension):
+        if component not in held:
+            axis = "xyz"[component]
+            text = f"nothing holds the body in {axis}; add {{boundary: …, displacement: […]}} with a number for {axis}"
+            raise WrongValue(("boundary_conditions",), text)
 
 
 def check_law(law: Law, measure: Measure, path: KeyPath) -> None:

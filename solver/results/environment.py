@@ -3,7 +3,6 @@
 import os
 import platform
 import sys
-from importlib import metadata
 from pathlib import Path
 
 import dolfinx
@@ -13,6 +12,8 @@ import numpy as np
 import petsc4py
 from mpi4py import MPI
 from petsc4py import PETSc
+
+from solver.version import program_version
 
 
 def versions() -> dict[str, str]:
@@ -28,20 +29,6 @@ def versions() -> dict[str, str]:
         "h5py": h5py.__version__,
         "mpi": MPI.Get_library_version().split("\n")[0].split(",")[0].strip("\0 "),
     }
-
-
-def program_version() -> str:
-    """Version of fe2 as installed; that of pyproject.toml when it runs from a checkout."""
-    try:
-        return metadata.version("fe2")
-    except metadata.PackageNotFoundError:
-        pass
-    pyproject = Path(__file__).parents[2] / "pyproject.toml"
-    if pyproject.is_file():
-        for line in pyproject.read_text(encoding="utf-8").splitlines():
-            if line.startswith("version"):
-                return line.split("=")[1].strip().strip("\"'") + " (checkout)"
-    return "unknown"
 
 
 def machine() -> dict[str, str | int | float]:

@@ -1,0 +1,250 @@
+"""The command line `fe2`. Commands import what they need when they run, so that `--help` answers at once.
+
+Exit codes: 0 done, 2 bad input (one line, never a traceback), 3 did not converge, 130 interrupted.
+"""
+
+import os
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from solver.case.errors import BadInput
+
+if TYPE_CHECKING:
+    from mpi4py import MPI
+
+DONE, BAD_INPUT, NOT_CONVERGED, INTERRUPTED = 0, 2, 3, 130
+
+app = typer.Typer(
+    name="fe2",
+    help="Concurrent two-scale finite elements (FE²).",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+CaseFile = Annotated[Path, typer.Argument(metavar="CASE.yaml", help="The case file.", show_default=False)]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change one value of the case; may be repeated."),
+]
+
+
+@app.callback(invoke_without_command=True)
+def fe2(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Concurrent two-scale finite elements (FE²): a representative cell is solved at every integration point."""
+    if version:
+        from solver.version import program_version
+
+        _say(f"fe2 {program_version()}")
+        raise typer.Exit(DONE)
+    if context.invoked_subcommand is None:
+        _say(context.get_help())
+
+
+@app.command()
+def run(
+    case_file: CaseFile,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run directory; by default runs/NAME, NAME being that of the case file."),
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006 - typer copies it
+    restart: Annotated[bool, typer.Option("--restart", help="Go on from the restart point in DIR.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
+) -> int:
+    """Run a case; under `mpirun -n N` in parallel."""
+    comm = _communicator()
+    from solver.build import build
+    from solver.case.collective import load_on_all
+    from solver.case.loading import parse_case
+    from solver.case.suspicions import suspicions
+    from solver.driver import NotConverged
+    from solver.newton import Interrupted
+    from solver.results.results import Results
+
+    case = load_on_all(comm, parse_case, case_file, overrides)
+    if not quiet:
+        _warn(suspicions(case))
+    directory = out if out is not None else Path("runs") / case_file.stem
+    results = Results(case, comm, directory, restart=restart, quiet=quiet)
+    with results.timing("build"):
+        driver = build(case, comm)
+    try:
+        results.run(driver)
+    except NotConverged as error:
+        _complain(f"{error}\nEverything up to the last accepted step is saved in {directory}")
+        return NOT_CONVERGED
+    except Interrupted as error:
+        _complain(f"{error}\n`fe2 run {case_file} --out {directory} --restart` goes on from there")
+        return INTERRUPTED
+    return DONE
+
+
+@app.command()
+def check(case_file: CaseFile, overrides: Overrides = []) -> int:  # noqa: B006 - typer copies it
+    """Validate a case and print the plan: dofs, integration points, memory, estimated RVE solves."""
+    comm = _communicator()
+    from solver.case.collective import load_on_all
+    from solver.case.loading import parse_case
+    from solver.case.suspicions import suspicions
+    from solver.plan import make_plan
+    from solver.plan_table import print_plan
+
+    case = load_on_all(comm, parse_case, case_file, overrides)
+    plan = make_plan(case, comm)
+    _warn(suspicions(case))
+    if _rank() == 0:
+        print_plan(case.title or case_file.stem, plan)
+    return DONE
+
+
+@app.command()
+def homogenize(
+    cell_file: Annotated[Path, typer.Argument(metavar="CELL.yaml", help="The cell and its path.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write; by default printed.")] = None,
+    overrides: Overrides = [],  # noqa: B006 - typer copies it
+) -> int:
+    """Drive one cell along a macroscopic path, and write flux and tangent of every state."""
+    comm = _communicator()
+    from solver.case.collective import load_on_all
+    from solver.case.loading import parse_cell_case
+
+    case = load_on_all(comm, parse_cell_case, cell_file, overrides)
+    if out is not None and not out.parent.is_dir():
+        raise BadInput(f"{out}: the folder {out.parent} does not exist, create it or choose another for --out")
+    if out is not None and out.is_dir():
+        raise BadInput(f"{out}: is a directory, name a file for --out")
+    import json
+
+    from solver.homogenization import PathNotConverged, homogenize_case
+    from solver.results.on_root import on_root
+
+    code, result = DONE, None
+    if comm.rank == 0:
+        try:
+            result = homogenize_case(case)
+        except PathNotConverged as failure:
+            _complain(f"{failure}; the steps before it are kept")
+            code, result = NOT_CONVERGED, failure.result
+    code = comm.bcast(code)
+
+    def write() -> None:
+        from solver.results.atomic import write_text
+
+        text = json.dumps(result, indent=1, allow_nan=False)
+        if out is None:
+            print(text)
+        else:
+            write_text(out, text + "\n")
+
+    on_root(comm, write)
+    return code
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.", show_default=False)],
+) -> int:
+    """Write RUN_DIR/report.html: one self-contained page with pictures."""
+    if _rank() == 0:
+        from solver.report import write_report
+
+        _say(f"Written: {write_report(directory)}")
+    return DONE
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of case files, for editors."""
+    if _rank() == 0:
+        import json
+
+        from solver.case.schema import case_schema
+
+        print(json.dumps(case_schema(), indent=2, ensure_ascii=False))
+    return DONE
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the case.", show_default=False)]) -> int:
+    """Write NAME.yaml, a commented case to start from."""
+    if _rank() == 0:
+        from solver.case.starter import write_starter
+
+        path = write_starter(name)
+        _say(f"Written: {path}\n  fe2 check {path}\n  fe2 run {path}")
+    return DONE
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: run the command and end the process with its exit code."""
+    sys.exit(execute(arguments))
+
+
+def execute(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code; what is wrong goes to stderr, from rank 0 only."""
+    try:
+        code = app(args=arguments, prog_name="fe2", standalone_mode=False)
+    except BadInput as error:
+        _complain(str(error))
+        return BAD_INPUT
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "fe2"
+        _complain(f"{command}: {' '.join(error.format_message().split())} `{command} --help` shows the usage.")
+        return BAD_INPUT
+    except (KeyboardInterrupt, click.Abort):
+        _complain("interrupted")
+        return INTERRUPTED
+    return code if isinstance(code, int) else DONE
+
+
+def _rank() -> int:
+    """Rank of this process; before MPI is up, from the launcher's environment."""
+    if "mpi4py.MPI" in sys.modules:
+        return int(sys.modules["mpi4py.MPI"].COMM_WORLD.rank)
+    for name in ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"):
+        if os.environ.get(name, "").isdecimal():
+            return int(os.environ[name])
+    return 0
+
+
+def _communicator() -> "MPI.Comm":
+    """All ranks of this run; from here on an error that nobody handles on one rank ends them all."""
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    if comm.size > 1:
+        earlier = sys.excepthook
+
+        def end_all(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+            earlier(kind, error, trace)
+            sys.stderr.flush()
+            comm.Abort(1)
+
+        sys.excepthook = end_all
+    return comm
+
+
+def _say(text: str) -> None:
+    if _rank() == 0:
+        print(text, flush=True)
+
+
+def _complain(text: str) -> None:
+    if _rank() == 0:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _warn(lines: list[str]) -> None:
+    for line in lines:
+        _complain(f"warning: {line}")

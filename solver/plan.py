@@ -1,0 +1,136 @@
+"""What a case will cost, before anything is solved: `fe2 check`."""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from dolfinx import fem
+from mpi4py import MPI
+
+from meshes.macro import MacroMesh
+from meshes.shape_gradients import default_quadrature_degree
+from rve.material import RveMaterial
+from solver.build import build_cell_of, build_mesh, check_names
+from solver.case.case import Case
+from solver.case.materials import RveMaterialSection
+from solver.results.point_location import PointOutsideMesh, locate
+
+EVALUATIONS_PER_INCREMENT = 4
+"""Newton iterations of an increment that the estimate of RVE solves assumes."""
+
+
+class MaterialPlan(NamedTuple):
+    """What one material contributes."""
+
+    name: str
+    response: str
+    """In words: the law, or the cell."""
+    points: int
+    """Integration points, all ranks."""
+    bytes_per_point: int
+    """State of one point, trial and committed."""
+    rve_dofs: int | None
+    """Admissible dofs of one RVE; None for a law."""
+    rve_points: int | None
+    """Integration points in one RVE; None for a law."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of a run."""
+
+    element: str
+    degree: int
+    formulation: str
+    cells: int
+    dofs: int
+    points: int
+    ranks: int
+    largest_rank_bytes: int
+    """State memory of the rank that holds most."""
+    increments: int
+    """Nominal increments, more where `max_step` is smaller."""
+    materials: tuple[MaterialPlan, ...]
+
+    @property
+    def rve_solves(self) -> int:
+        """Estimated RVE solves of the run."""
+        points = sum(material.points for material in self.materials if material.rve_dofs is not None)
+        return points * self.increments * EVALUATIONS_PER_INCREMENT
+
+
+def make_plan(case: Case, comm: MPI.Comm) -> Plan:
+    """Mesh both scales and count; nothing is assembled or solved. Collective.
+
+    Raises:
+        BadInput: on all ranks, for what only the mesh can tell.
+    """
+    macro = build_mesh(case, comm)
+    check_names(case, macro)
+    _check_points(case, macro)
+    element = macro.mesh.topology.cell_name()
+    degree: int = case.mesh.degree
+    quadrature_degree = case.mesh.quadrature_degree
+    if quadrature_degree is None:
+        quadrature_degree = default_quadrature_degree(element, degree)
+    points_per_cell = _points_per_cell(macro, quadrature_degree)
+    cells = _cells_by_material(case, macro)
+    materials = tuple(_material_plan(case, name, owned * points_per_cell, comm) for name, owned in cells.items())
+    local = sum(
+        owned * points_per_cell * plan.bytes_per_point for owned, plan in zip(cells.values(), materials, strict=True)
+    )
+    space = fem.functionspace(macro.mesh, ("Lagrange", degree))
+    n_cells = macro.mesh.topology.index_map(macro.mesh.topology.dim).size_global
+    return Plan(
+        element=element,
+        degree=degree,
+        formulation=case.macro_formulation(element),
+        cells=n_cells,
+        dofs=space.dofmap.index_map.size_global * case.measure.block_size,
+        points=n_cells * points_per_cell,
+        ranks=comm.size,
+        largest_rank_bytes=comm.allreduce(local, MPI.MAX),
+        increments=max(case.load.steps, math.ceil(case.load.end / case.load.max_step * (1 - 1e-12))),
+        materials=materials,
+    )
+
+
+def _points_per_cell(macro: MacroMesh, quadrature_degree: int) -> int:
+    import basix
+
+    _, weights = basix.make_quadrature(macro.mesh.basix_cell(), quadrature_degree)
+    return len(weights)
+
+
+def _cells_by_material(case: Case, macro: MacroMesh) -> dict[str, int]:
+    """Owned cells of each material that a region uses."""
+    owned = macro.mesh.topology.index_map(macro.mesh.topology.dim).size_local
+    tags = macro.cell_tags.values[macro.cell_tags.indices < owned]
+    counts = dict.fromkeys(case.regions.values(), 0)
+    for region, material in case.regions.items():
+        counts[material] += owned if region == "all" else int(np.count_nonzero(tags == macro.regions[region]))
+    return counts
+
+
+def _material_plan(case: Case, name: str, local_points: int, comm: MPI.Comm) -> MaterialPlan:
+    section = case.materials[name]
+    points = comm.allreduce(local_points)
+    if isinstance(section, RveMaterialSection):
+        cell = build_cell_of(case, section.rve, comm)
+        micro_points = sum(phase.n_points for phase in cell.phases)
+        response = f"RVE {section.rve} ({case.cell_formulation(section.rve)})"
+        return MaterialPlan(name, response, points, RveMaterial(cell).bytes_per_point, cell.n_dofs, micro_points)
+    (law,) = case.laws_of(name)
+    return MaterialPlan(name, f"law {law.name}", points, 8 * 2 * law.state_size, None, None)
+
+
+def _check_points(case: Case, macro: MacroMesh) -> None:
+    """Probes and localised points lie in the mesh."""
+    wanted = [(("output", "probes", i, "point"), probe.point) for i, probe in enumerate(case.output.probes)]
+    wanted += [(("output", "localize", i, "point"), entry.point) for i, entry in enumerate(case.output.localize)]
+    for path, point in wanted:
+        try:
+            locate(macro.mesh, np.array(point))
+        except PointOutsideMesh as error:
+            raise case.bad_input(path, str(error)) from None

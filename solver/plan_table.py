@@ -1,0 +1,46 @@
+"""The plan of a run as tables on the terminal."""
+
+from rich.console import Console
+from rich.table import Table
+
+from solver.plan import EVALUATIONS_PER_INCREMENT, Plan
+
+
+def print_plan(title: str, plan: Plan, console: Console | None = None) -> None:
+    """Print the plan on the standard output."""
+    console = console or Console(highlight=False)
+    sizes = Table(title=title, title_justify="left", show_header=False, box=None)
+    sizes.add_column()
+    sizes.add_column(justify="right")
+    sizes.add_column()
+    plural = "s" if plan.ranks > 1 else ""
+    for name, value, note in (
+        ("macro elements", f"{plan.cells:,}", f"{plan.element}, degree {plan.degree}, {plan.formulation}"),
+        ("macro dofs", f"{plan.dofs:,}", ""),
+        ("integration points", f"{plan.points:,}", ""),
+        ("increments", f"{plan.increments:,}", "nominal"),
+        ("state memory per rank", memory(plan.largest_rank_bytes), f"on {plan.ranks} rank{plural}, the fullest"),
+        ("RVE solves", f"{plan.rve_solves:,}", f"estimated, {EVALUATIONS_PER_INCREMENT} per point and increment"),
+    ):
+        sizes.add_row(name, value, note)
+    console.print(sizes)
+    materials = Table(box=None)
+    for heading in ("material", "response"):
+        materials.add_column(heading)
+    for heading in ("points", "RVE dofs", "points per RVE", "state per point"):
+        materials.add_column(heading, justify="right")
+    for material in plan.materials:
+        counts = ["" if count is None else f"{count:,}" for count in (material.rve_dofs, material.rve_points)]
+        materials.add_row(
+            material.name, material.response, f"{material.points:,}", *counts, memory(material.bytes_per_point)
+        )
+    console.print(materials)
+
+
+def memory(size: float) -> str:
+    """Bytes in words, such as `3.2 MiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
