@@ -39,6 +39,7 @@ def write_checkpoint(path: Path, point: RestartPoint, header: Header, comm: MPI.
     """
     if comm.rank != 0:
         for rows in point.tables.values():
+            comm.reduce(len(rows.ids))
             _send(rows, comm)
         return
     with replacing(path) as unfinished, h5py.File(unfinished, "w", libver="latest") as file:
@@ -136,8 +137,9 @@ def _receive(mine: Rows, group: h5py.Group, comm: MPI.Comm) -> None:
     row_shape = mine.values.shape[1:]
     width = int(np.prod(row_shape))
     group.attrs["row_shape"] = np.array(row_shape, dtype=np.int64)
-    ids = group.create_dataset("ids", **_layout(()), dtype=np.int64)
-    values = group.create_dataset("values", **_layout((width,)), dtype=np.float64) if width else None
+    total = comm.reduce(len(mine.ids))
+    ids = group.create_dataset("ids", **_layout((), total), dtype=np.int64)
+    values = group.create_dataset("values", **_layout((width,), total), dtype=np.float64) if width else None
     _append(ids, values, mine.ids, mine.values)
     for rank in range(1, comm.size):
         ids_shape, values_shape = comm.recv(source=rank)
@@ -159,9 +161,9 @@ def _append(ids: h5py.Dataset, values: h5py.Dataset | None, new_ids: IntArray, n
         values[start:] = new_values.reshape(count, -1)
 
 
-def _layout(row: tuple[int, ...]) -> dict[str, Any]:
-    """A table that grows along its first axis, with a checksum on every chunk."""
-    rows = _rows_per_chunk(row)
+def _layout(row: tuple[int, ...], total: int) -> dict[str, Any]:
+    """A table that grows along its first axis to `total` rows, with a checksum on every chunk."""
+    rows = max(1, min(_rows_per_chunk(row), total))
     return {"shape": (0, *row), "maxshape": (None, *row), "chunks": (rows, *row), "fletcher32": True}
 
 

@@ -1,6 +1,7 @@
 """What a run shows while it runs: a live panel on a terminal, plain lines anywhere else."""
 
 import logging
+import os
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -34,7 +35,9 @@ def create_display(comm: MPI.Comm, pace: Pace, title: str, *, quiet: bool, strea
     if comm.rank != 0 or quiet:
         return PlainLines(pace, None)
     console = Console(file=stream)
-    if console.is_terminal and not console.is_dumb_terminal:
+    # mpirun gives its processes a terminal of their own and passes on what they write, wherever that goes.
+    launched = any(name in os.environ for name in ("PMIX_RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK"))
+    if console.is_terminal and not console.is_dumb_terminal and not launched:
         return LivePanel(pace, console, title)
     return PlainLines(pace, stream)
 
@@ -125,16 +128,18 @@ class LivePanel:
 
     def _render(self) -> Group:
         pace = self._pace
+        title = Text(self._title, style="bold", no_wrap=True, overflow="ellipsis")
+        if not pace.end:
+            return Group(title, Text("preparing", style="dim"))
         bar = Table.grid(padding=(0, 1))
-        fraction = pace.time / pace.end if pace.end else 0.0
+        fraction = pace.time / pace.end
         bar.add_row(
-            Text(self._title or "fe2", style="bold"),
-            ProgressBar(total=1.0, completed=fraction, width=36),
+            ProgressBar(total=1.0, completed=fraction, width=40),
             Text(f"{100 * fraction:3.0f} %  time {pace.time:.4g} of {pace.end:.4g}"),
         )
-        now = [f"increment {self._step}", f"iteration {self._iteration}"]
+        now: list[str] = []
         if self._residual is not None:
-            now.append(f"residual {self._residual:.1e}")
+            now += [f"increment {self._step}", f"iteration {self._iteration}", f"residual {self._residual:.1e}"]
         if pace.rve_solves:
             now.append(f"{grouped(pace.rve_solves)} RVE solves")
         if self._cutbacks:
@@ -142,7 +147,7 @@ class LivePanel:
         now.append(f"{duration(pace.elapsed)} elapsed")
         left = pace.left
         now.append(f"about {duration(left)} left" if left is not None else "estimating the time left")
-        return Group(bar, Text(" · ".join(now), style="dim"))
+        return Group(title, bar, Text(" · ".join(now), style="dim"))
 
 
 class _Scroll(logging.Handler):
