@@ -47,7 +47,7 @@ def test_fault_of_one_rank_fails_the_test_with_its_words(run_ranks, tmp_path):
 
 def test_deadlock_is_ended_and_leaves_no_process(run_ranks, tmp_path):
     script = program(tmp_path, DEADLOCK)
-    with pytest.raises(pytest.fail.Exception, match="not over after 4 s(.|\n)*waiting"):
+    with pytest.raises(pytest.fail.Exception, match=r"not over after 4 s(.|\n)*waiting"):
         run_ranks(2, script, timeout=4.0)
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
     assert not any(str(script).encode() in command for command in commands)
