@@ -139,7 +139,7 @@ class MacroProblem:
         """Force that the support of a boundary exerts on the body (heat: heat entering there), (bs,). Collective."""
         nodes = self.boundary_nodes(boundary)
         owned = nodes[nodes < self.space.dofmap.index_map.size_local]
-        forces = self._internal(self._committed.flux)[: self.n_owned] - self.external.forces(self.load_factor)
+        forces = self.internal_forces(self._committed.flux) - self.external.forces(self.load_factor)
         local = forces.reshape(-1, self.block_size)[owned].sum(axis=0)
         total = np.empty_like(local)
         self.comm.Allreduce(local, total)
@@ -216,9 +216,19 @@ class MacroProblem:
         self._outcome, self._failed = outcome, failed
         return outcome
 
-    def committed_residual(self, external: FloatArray) -> FloatArray:
-        """Residual of the committed state under external forces (owned dofs,), prescribed dofs included."""
-        return self._internal(self._committed.flux)[: self.n_owned] - external
+    def internal_forces(self, flux: FloatArray) -> FloatArray:
+        """Assembled nodal forces (owned dofs,) of fluxes at the points (n_points, g). Collective."""
+        return self._internal(flux)[: self.n_owned]
+
+    def stiffening(self, fields: PointFields) -> float:
+        """Work of a step from the committed state over what the committed tangent predicts for it. Collective."""
+        committed = self._committed
+        step = fields.gradient - committed.gradient
+        weighted = self.tables.weights.ravel()[:, None] * step
+        actual = np.vdot(weighted, fields.flux - committed.flux)
+        predicted = np.einsum("pi,pij,pj->", weighted, committed.tangent, step, optimize=True)
+        actual, predicted = self.comm.allreduce(np.array([actual, predicted]))
+        return float(actual / predicted) if predicted > 0.0 else np.inf
 
     def assemble(self, tangent: FloatArray) -> PETSc.Mat:
         """The tangent stiffness from the tangents at the points (n_points, g, g); the same matrix object every time."""
@@ -350,7 +360,7 @@ class MacroProblem:
 
     def _equilibrium(self, values: FloatArray, fields: PointFields, external: FloatArray) -> Evaluation:
         """Residual and its measures."""
-        internal = self._internal(fields.flux)[: self.n_owned]
+        internal = self.internal_forces(fields.flux)
         residual = np.where(self.prescribed.fixed[: self.n_owned], 0.0, internal - external)
         absolute = self._gather(np.abs(self._element_forces))[: self.n_owned]
         measures = [np.abs(residual), np.maximum(absolute, np.abs(external)), np.abs(values)]

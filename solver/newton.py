@@ -22,6 +22,10 @@ SUFFICIENT_DECREASE = 1e-4
 """Share of the decrease predicted by the tangent that a line search asks for (Armijo)."""
 
 
+TURNING = 2.0
+"""Work of the first iterate over what the committed tangent predicts, from which on the load has turned."""
+
+
 @dataclass(frozen=True)
 class NewtonSettings:
     """Tolerances and limits of the macroscale Newton iteration."""
@@ -102,7 +106,7 @@ class Newton:
         problem, settings = self._problem, self._settings
         external = problem.external.forces(attempt.factor)
         start = problem.solution.x.array.copy()
-        state = self._predict(attempt, external, start)
+        state = self._predict(attempt, external, start, reference_force)
         correction = state.values - start
         length = 1.0
         records: list[IterationRecord] = []
@@ -126,21 +130,46 @@ class Newton:
             state, length = self._search(state, direction, external, attempt.dt, tolerance)
             correction = length * direction
 
-    def _predict(self, attempt: Attempt, external: FloatArray, start: FloatArray) -> Evaluation:
-        """First iterate: the committed tangent answers the new forces and the prescribed increment."""
+    def _predict(self, attempt: Attempt, external: FloatArray, start: FloatArray, reference_force: float) -> Evaluation:
+        """First iterate: the committed tangent answers the new forces and the prescribed increment.
+
+        Where the load turns, a tangent of plastic loading leads far astray, and the points answer much stiffer than it
+        said. Then they are asked for their tangents at the committed state again, and the better iterate is kept.
+        """
+        problem = self._problem
+        residual = problem.internal_forces(problem.flux) - external
+        state = self._first_iterate(attempt, external, start, residual, problem.tangent)
+        failure = problem.worst_failure() if state.failed else ""
+        floor = self._settings.residual_tolerance * max(reference_force, state.force) + state.round_off
+        if state.failed or (state.largest > floor and problem.stiffening(state.fields) > TURNING):
+            fresh = problem.evaluate(start, external, attempt.dt)
+            if fresh.failed == 0 and self._differs(fresh.fields.tangent, problem.tangent):
+                internal = problem.internal_forces(fresh.fields.flux)
+                second = self._first_iterate(attempt, external, start, internal - external, fresh.fields.tangent)
+                if second.failed == 0 and second.norm < state.norm:
+                    state = second
+        if state.failed:
+            raise StepRejected(f"{_points(state)} at the first iterate: {failure}", divergent=True)
+        return state
+
+    def _first_iterate(
+        self, attempt: Attempt, external: FloatArray, start: FloatArray, residual: FloatArray, tangent: FloatArray
+    ) -> Evaluation:
+        """Iterate that a tangent leads to from `start`, where the free dofs have some `residual` (owned dofs,)."""
         problem = self._problem
         fixed = problem.prescribed.fixed
         target = problem.prescribed.values(attempt.factor)
         prescribed = np.where(fixed, target - start, 0.0)
-        problem.assemble(problem.tangent)
-        residual = problem.committed_residual(external) + problem.lift(prescribed)
-        residual[fixed[: problem.n_owned]] = 0.0
-        step = problem.with_ghosts(self._solve(-residual))
-        values = np.where(fixed, target, start + step)
-        state = problem.evaluate(values, external, attempt.dt)
-        if state.failed:
-            raise StepRejected(f"{_points(state)} at the first iterate: {problem.worst_failure()}", divergent=True)
-        return state
+        problem.assemble(tangent)
+        unbalanced = np.where(fixed[: problem.n_owned], 0.0, residual + problem.lift(prescribed))
+        step = problem.with_ghosts(self._solve(-unbalanced))
+        return problem.evaluate(np.where(fixed, target, start + step), external, attempt.dt)
+
+    def _differs(self, tangent: FloatArray, committed: FloatArray) -> bool:
+        """Whether the points answer with another tangent than when they were committed, on any rank."""
+        scale = np.abs(committed).max(initial=0.0)
+        mine = bool(np.abs(tangent - committed).max(initial=0.0) > 1e-6 * scale)
+        return bool(self._problem.comm.allreduce(mine, MPI.LOR))
 
     def _solve(self, rhs: FloatArray) -> FloatArray:
         """Solve with the stiffness just assembled."""

@@ -49,7 +49,9 @@ def j2(
     q = math.sqrt(1.5 * square)
 
     fill_isotropic_tangent(kappa, mu, tangent)
-    if q > yield_stress_after(alpha, hardening)[0]:
+    # The margin is above rounding: a committed state asked again is elastic, so that a turning load starts on the
+    # elastic tangent, not on a random mixture.
+    if q > yield_stress_after(alpha, hardening)[0] * (1.0 + 1e-12):
         increment = plastic_increment(q, 3.0 * mu + kinematic, alpha, hardening)
         slope = yield_stress_after(alpha + increment, hardening)[1]
         flow = 1.5 * increment / q  # Δεᵖ = flow ξ
