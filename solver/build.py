@@ -108,7 +108,9 @@ def build_cell_of(case: Case, name: str, comm: MPI.Comm) -> Cell:
         mesh = build_cell_mesh(geometry.build_generator(), case.dimension, section.element, tuple(laws), comm)
         bbar = case.cell_formulation(name) == "bbar"
         return build_cell(mesh, laws, case.measure, section.degree, section.boundary, bbar, section.quadrature_degree)
-    except ValueError as error:  # MeshError included
+    except MeshError as error:
+        raise case.bad_input(("rves", name, "geometry"), str(error)) from None
+    except ValueError as error:
         raise case.bad_input(("rves", name), str(error)) from None
 
 

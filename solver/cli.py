@@ -91,7 +91,10 @@ def run(
 
 @app.command()
 def check(case_file: CaseFile, overrides: Overrides = []) -> int:  # noqa: B006 - typer copies it
-    """Validate a case and print the plan: dofs, integration points, memory, estimated RVE solves."""
+    """Validate a case and print its plan.
+
+    Dofs, integration points, state memory and estimated RVE solves; nothing is solved.
+    """
     comm = _communicator()
     from solver.case.collective import load_on_all
     from solver.case.loading import parse_case
@@ -113,7 +116,10 @@ def homogenize(
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write; by default printed.")] = None,
     overrides: Overrides = [],  # noqa: B006 - typer copies it
 ) -> int:
-    """Drive one cell along a macroscopic path, and write flux and tangent of every state."""
+    """Drive one cell along a macroscopic path.
+
+    Writes flux and tangent of every state as JSON.
+    """
     comm = _communicator()
     from solver.case.collective import load_on_all
     from solver.case.loading import parse_cell_case
@@ -154,7 +160,7 @@ def homogenize(
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.", show_default=False)],
 ) -> int:
-    """Write RUN_DIR/report.html: one self-contained page with pictures."""
+    """Write RUN_DIR/report.html, with pictures."""
     if _rank() == 0:
         from solver.report import write_report
 
@@ -164,7 +170,7 @@ def report(
 
 @app.command()
 def schema() -> int:
-    """Print the JSON Schema of case files, for editors."""
+    """Print the JSON Schema of case files."""
     if _rank() == 0:
         import json
 
@@ -200,7 +206,7 @@ def execute(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "fe2"
-        _complain(f"{command}: {' '.join(error.format_message().split())} `{command} --help` shows the usage.")
+        _complain(f"{command}: {' '.join(error.format_message().split()).rstrip('.')}; see `{command} --help`")
         return BAD_INPUT
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from meshes.cells import build_cell_mesh
+from meshes.errors import MeshError
 from rve.cell import build_cell
 from rve.equilibrium import NewtonSettings
 from rve.homogenize import HomogenizedStep, PathFailure, homogenize
@@ -55,8 +56,10 @@ def build_cell_material(case: CellCase) -> RveMaterial:
         mesh = build_cell_mesh(geometry.build_generator(), case.dimension, rve.element, tuple(laws))
         bbar = case.formulation == "bbar"
         cell = build_cell(mesh, laws, case.measure, rve.degree, rve.boundary, bbar, rve.quadrature_degree)
-    except ValueError as error:  # MeshError included
+    except MeshError as error:
         raise case.bad_input(("rve", "geometry"), str(error)) from None
+    except ValueError as error:
+        raise case.bad_input(("rve",), str(error)) from None
     return RveMaterial(cell, NewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations))
 
 

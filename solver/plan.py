@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import basix
 import numpy as np
 from dolfinx import fem
 from mpi4py import MPI
@@ -77,8 +78,8 @@ def make_plan(case: Case, comm: MPI.Comm) -> Plan:
     points_per_cell = _points_per_cell(macro, quadrature_degree)
     cells = _cells_by_material(case, macro)
     materials = tuple(_material_plan(case, name, owned * points_per_cell, comm) for name, owned in cells.items())
-    local = sum(
-        owned * points_per_cell * plan.bytes_per_point for owned, plan in zip(cells.values(), materials, strict=True)
+    local = points_per_cell * sum(
+        owned * plan.bytes_per_point for owned, plan in zip(cells.values(), materials, strict=True)
     )
     space = fem.functionspace(macro.mesh, ("Lagrange", degree))
     n_cells = macro.mesh.topology.index_map(macro.mesh.topology.dim).size_global
@@ -97,8 +98,6 @@ def make_plan(case: Case, comm: MPI.Comm) -> Plan:
 
 
 def _points_per_cell(macro: MacroMesh, quadrature_degree: int) -> int:
-    import basix
-
     _, weights = basix.make_quadrature(macro.mesh.basix_cell(), quadrature_degree)
     return len(weights)
 

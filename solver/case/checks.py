@@ -12,7 +12,7 @@ from meshes.errors import MeshError
 from meshes.macro import GENERATORS
 from solver.case.boundary_conditions import MECHANICAL, BoundaryCondition
 from solver.case.case import Case
-from solver.case.closest import one_of
+from solver.case.closest import unknown
 from solver.case.discretization import DIMENSION, SIMPLICES
 from solver.case.errors import KeyPath, WrongValue
 from solver.case.formulation import formulation_problem
@@ -43,7 +43,7 @@ def check_case(case: Case) -> None:
         check_rve(rve, case.measure, ("rves", name))
     for name, recipe in case.surrogates.items():
         if recipe.rve not in case.rves:
-            raise WrongValue(("surrogates", name, "rve"), f"no such cell in `rves`, {one_of(case.rves, recipe.rve)}")
+            raise WrongValue(("surrogates", name, "rve"), unknown("cell", recipe.rve, case.rves))
     if case.solver.scheme == "monolithic":
         raise WrongValue(("solver", "scheme"), "monolithic is not available in this version, use nested")
     check_output(case)
@@ -99,7 +99,7 @@ def check_regions(case: Case) -> None:
     """Regions name materials; `all` stands alone."""
     for region, material in case.regions.items():
         if material not in case.materials:
-            raise WrongValue(("regions", region), f"no such material, {one_of(case.materials, material)}")
+            raise WrongValue(("regions", region), unknown("material", material, case.materials))
     if "all" in case.regions and len(case.regions) > 1:
         raise WrongValue(("regions", "all"), "`all` covers every region, remove it or the other regions")
 
@@ -178,7 +178,7 @@ def check_material(case: Case, material: Any, path: KeyPath) -> None:
         text = f"the material type {material.type} is not available in this version, use rve or law"
         raise WrongValue((*path, "type"), text)
     if material.rve not in case.rves:
-        raise WrongValue((*path, "rve"), f"no such cell in `rves`, {one_of(case.rves, material.rve)}")
+        raise WrongValue((*path, "rve"), unknown("cell", material.rve, case.rves))
 
 
 def check_rve(rve: RveSection, measure: Measure, path: KeyPath) -> None:
@@ -234,14 +234,14 @@ def check_output(case: Case) -> None:
         known.append(measure.out_of_plane_name)
     for index, field in enumerate(case.output.fields or ()):
         if field not in known:
-            text = f"no such field for physics {case.physics.value}, {one_of(known, field)}"
+            text = unknown(f"field for physics {case.physics.value}", field, known)
             raise WrongValue(("output", "fields", index), text)
     names: set[str] = set()
     for index, probe in enumerate(case.output.probes):
         path: KeyPath = ("output", "probes", index)
         _check_point(probe.point, case.dimension, (*path, "point"))
         if probe.field is not None and probe.field not in known:
-            text = f"no such field for physics {case.physics.value}, {one_of(known, probe.field)}"
+            text = unknown(f"field for physics {case.physics.value}", probe.field, known)
             raise WrongValue((*path, "field"), text)
         if probe.name in names:
             raise WrongValue((*path, "name"), f"'{probe.name}' is the name of an earlier probe, choose another")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MANY = 12  # names listed in a message
+MANY = 14  # names listed in a message
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
@@ -13,10 +13,10 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return names[found[0]] if found else None
 
 
-def one_of(known: Iterable[str], given: object) -> str:
-    """Remedy for a name that is not among `known`: the closest one, and those that exist."""
+def unknown(noun: str, given: object, known: Iterable[str]) -> str:
+    """Message for a name that is not among `known`: the closest one, and those that exist."""
     names = list(known)
     suggestion = closest(given, names) if isinstance(given, str) else None
     meant = f"did you mean {suggestion!r}? " if suggestion else ""
     listed = ", ".join(names[:MANY]) + (", …" if len(names) > MANY else "") if names else "none"
-    return f"not {given!r}; {meant}known: {listed}"
+    return f"unknown {noun} {given!r}; {meant}known: {listed}"

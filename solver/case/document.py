@@ -207,7 +207,8 @@ def parse_yaml(text: str, name: str, *, numbered: bool = True) -> Node | None:
     try:
         return composer.document()
     except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        opened = error.context_mark if "flow" in str(error.context) or "quoted" in str(error.context) else None
+        mark = opened or error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}" if mark is not None and numbered else name
         what = ", ".join(part for part in (error.context, error.problem) if part)
         raise BadInput(f"{place}: not valid YAML, {what}; check indentation, brackets and quotes here") from None

@@ -2,10 +2,11 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, get_type_hints
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, create_model, model_validator
+from pydantic import create_model, model_validator
 
+from solver.case.parameters import parameter_fields, summary
 from solver.case.section import Section
 
 
@@ -31,18 +32,8 @@ def generator_sections(registry: Mapping[str, type[Any]], base: type[GeneratorSe
     """One model per generator, with the keys of `base` beside its own parameters."""
     sections: dict[str, type[Section]] = {}
     for name, generator in registry.items():
-        hints = get_type_hints(generator, include_extras=True)
-        fields: dict[str, Any] = {"generator": (Literal[name], ...)}
-        for field in dataclasses.fields(generator):
-            if field.default is not dataclasses.MISSING:
-                default = Field(default=field.default)
-            elif field.default_factory is not dataclasses.MISSING:
-                default = Field(default_factory=field.default_factory)
-            else:
-                default = Field()
-            fields[field.name] = (hints[field.name], default)
-        summary = (generator.__doc__ or name).strip().splitlines()[0]
-        model = create_model(name, __base__=base, __doc__=summary, **fields)
+        fields: dict[str, Any] = {"generator": (Literal[name], ...), **parameter_fields(generator)}
+        model = create_model(name, __base__=base, __doc__=summary(generator), **fields)
         model.generator_class = generator
         sections[name] = model
     return sections

@@ -1,12 +1,13 @@
 """Models of the laws, made from the registry: a law file added to `materials/laws` needs no change here."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, create_model, model_validator
 
 from materials.law import Law
 from materials.laws import LAWS
+from solver.case.parameters import parameter_fields, summary
 from solver.case.section import Section
 from solver.case.tagged_union import tagged_union
 
@@ -28,20 +29,10 @@ class LawSection(Section):
 
 
 def _law_section(name: str, law: type[Law], *, material: bool) -> type[LawSection]:
-    hints = get_type_hints(law, include_extras=True)
-    fields: dict[str, Any] = {"type": (Literal["law"], ...)} if material else {}
-    fields["law"] = (Literal[name], ...)
-    for field in dataclasses.fields(law):
-        if field.default is not dataclasses.MISSING:
-            default = Field(default=field.default)
-        elif field.default_factory is not dataclasses.MISSING:
-            default = Field(default_factory=field.default_factory)
-        else:
-            default = Field()
-        fields[field.name] = (hints[field.name], default)
+    kind: dict[str, Any] = {"type": (Literal["law"], ...)} if material else {}
+    fields: dict[str, Any] = {**kind, "law": (Literal[name], ...), **parameter_fields(law)}
     title = f"{name}{'_material' if material else ''}"
-    summary = (law.__doc__ or name).strip().splitlines()[0]
-    model = create_model(title, __base__=LawSection, __doc__=summary, **fields)
+    model = create_model(title, __base__=LawSection, __doc__=summary(law), **fields)
     model.law_class = law
     return model
 

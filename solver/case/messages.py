@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from solver.case.closest import closest, one_of
+from solver.case.closest import closest, unknown
 from solver.case.document import Node
 from solver.case.errors import BadInput, KeyPath, dotted
 from solver.case.keys import keys_at
@@ -40,14 +40,15 @@ _BOUNDS = {
 def bad_input(error: ValidationError, root: Node, model: type[BaseModel]) -> BadInput:
     """The most helpful of pydantic's errors on `model`, as one line with file, line and key path."""
     details = _relevant(error.errors(include_url=False), root)
-    unknown = [detail for detail in details if detail["type"] in _UNKNOWN]
-    detail = (unknown or details)[0]
+    detail = next((detail for detail in details if detail["type"] in _UNKNOWN), details[0])
     path = key_path(detail, root)
     same = [other for other in details if key_path(other, root) == path]
     if detail["type"] in _UNKNOWN:
         paths = [key_path(other, root) for other in details if _is_missing(other)]
         missing = [str(other[-1]) for other in paths if other[:-1] == path[:-1]]
         text = _unknown_key(str(path[-1]), missing, keys_at(model, detail["loc"][:-1]))
+    elif _is_missing(detail) and isinstance(path[-1], int):
+        path, text = path[:-1], f"has {path[-1]} entries, which is too few; add an entry"
     elif _is_missing(detail):
         text = "this key is missing, add it"
         return BadInput(f"{root.located(path[:-1])}: {dotted(path)}: {text}")
@@ -157,7 +158,7 @@ def _unknown_key(name: str, missing: Sequence[str], known: Sequence[str]) -> str
     suggestion = closest(name, missing) or closest(name, known)
     if suggestion:
         return f"unknown key, did you mean `{suggestion}`?"
-    return f"unknown key, {one_of(known, name)}" if known else "unknown key, remove it"
+    return unknown("key", name, known) if known else "unknown key, remove it"
 
 
 def _choice(expected: str, given: Any) -> str:

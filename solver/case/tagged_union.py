@@ -5,7 +5,7 @@ from typing import Annotated, Any, Union
 
 from pydantic import Discriminator, Tag
 
-from solver.case.closest import one_of
+from solver.case.closest import unknown
 
 UNKNOWN_KIND = "unknown_kind"
 """Type of pydantic's error when no member of such a union fits."""
@@ -71,4 +71,4 @@ def unknown_kind(context: Mapping[str, Any], data: Any) -> tuple[str | None, str
         return None, f"needs the key {' or '.join(f'`{name}`' for name in keys)}; known {noun}s: {', '.join(kinds)}"
     if len(given) > 1:
         return given[1], f"`{given[0]}` and `{given[1]}` exclude each other, keep one"
-    return key, f"unknown {noun}, {one_of(kinds, data[key])}"
+    return key, unknown(noun, data[key], kinds)
