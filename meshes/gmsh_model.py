@@ -29,7 +29,8 @@ def gmsh_session(purpose: str) -> Iterator[None]:
         except Exception as error:  # gmsh raises nothing more specific
             if type(error) is not Exception:
                 raise
-            raise MeshError(f"{purpose}: gmsh says '{' '.join(str(error).split())}'") from error
+            reason = " ".join(str(error).split())
+            raise MeshError(f"{purpose}: gmsh fails{f' with {reason!r}' if reason else ''}") from error
         finally:
             gmsh.model.remove()
     finally:
@@ -46,9 +47,16 @@ def model_points() -> tuple[FloatArray, IntArray]:
 
 
 def entity_cells(element: Element, entity: int, row: IntArray) -> IntArray:
-    """Cells of kind `element` on one gmsh entity as rows of `model_points`, (c, vertices), in dolfinx order."""
-    _, nodes = gmsh.model.mesh.getElementsByType(element.gmsh_type, entity)
-    return row[nodes.astype(np.int64)].reshape(-1, element.n_vertices)[:, element.from_gmsh]
+    """Cells of kind `element` on one gmsh entity as rows of `model_points`, (c, vertices), in dolfinx order.
+
+    Raises:
+        MeshError: they refer to nodes that are not there.
+    """
+    _, tags = gmsh.model.mesh.getElementsByType(element.gmsh_type, entity)
+    nodes = tags.astype(np.int64)
+    if np.any((nodes < 0) | (nodes >= row.size)) or np.any(row[nodes] < 0):
+        raise MeshError(f"{element.name} elements refer to nodes that do not exist: the mesh is corrupt")
+    return row[nodes].reshape(-1, element.n_vertices)[:, element.from_gmsh]
 
 
 def entity_kinds(dimension: int, entity: int) -> dict[str, int]:

@@ -51,8 +51,10 @@ class MeshArrays(NamedTuple):
         """With every cell oriented positively.
 
         Raises:
-            MeshError: a cell is degenerate, folded or not convex.
+            MeshError: a cell is degenerate, folded or not convex, or has points that are not finite.
         """
+        if not np.all(np.isfinite(self.points)):
+            raise MeshError("the mesh has points whose coordinates are no numbers: it is corrupt, save it again")
         jacobians = self.element.corner_jacobians(self.vertices())
         negative = np.all(jacobians < 0.0, axis=1)
         cells = self.cells

@@ -7,12 +7,10 @@ import numpy as np
 from dolfinx.mesh import compute_midpoints
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
-from scipy.spatial import cKDTree
 
 from meshes.cells.cell_mesh import CellMesh
-from meshes.cells.periodicity import TOLERANCE
+from meshes.cells.periodicity import face_pairs
 from meshes.elements import IntArray
-from meshes.errors import MeshError
 
 
 class SolidPiece(NamedTuple):
@@ -81,18 +79,8 @@ def _links(cell: CellMesh) -> tuple[IntArray, IntArray]:
 
     outer = np.flatnonzero(n_sides == 1).astype(np.int32)
     middle = compute_midpoints(mesh, d - 1, outer)[:, :d]
-    tolerance = TOLERANCE * float(np.min(cell.size))
     for axis in range(d):
-        low = middle[:, axis] < tolerance
-        high = middle[:, axis] > cell.size[axis] - tolerance
-        image = middle[high]
-        image[:, axis] -= cell.size[axis]
-        distance, nearest = cKDTree(middle[low]).query(image)
-        if low.sum() != high.sum() or distance.max() > tolerance:
-            raise MeshError(
-                f"the facets on {'xyz'[axis]} = 0 and {'xyz'[axis]} = {cell.size[axis]:g} of a periodic cell must "
-                f"match: there are {low.sum()} and {high.sum()}, and the worst mismatch is {distance.max():.3g}"
-            )
-        links.append(np.stack([first[outer[high]], first[outer[low]][nearest]], axis=1))
-        shifts.append(np.tile(np.eye(d, dtype=np.int64)[axis], (int(high.sum()), 1)))
+        high, low = face_pairs(middle, cell.size, axis, "facets")
+        links.append(first[outer[np.stack([high, low], axis=1)]])
+        shifts.append(np.tile(np.eye(d, dtype=np.int64)[axis], (high.size, 1)))
     return np.concatenate(links).astype(np.int64), np.concatenate(shifts)

@@ -9,6 +9,7 @@ import gmsh
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
+from meshes.cells.periodicity import snapped
 from meshes.elements import ELEMENTS, Element, FloatArray, element_kind
 from meshes.errors import MeshError
 from meshes.gmsh_model import entity_cells, gmsh_session, model_points
@@ -61,7 +62,7 @@ class Inclusion:
             cells = [entity_cells(kind, entity, row) for entity in entities]
         mesh = MeshArrays(
             element=kind,
-            points=on_faces(all_points[:, :dimension]),
+            points=all_points[:, :dimension],
             cells=np.concatenate(cells),
             cell_tags=np.repeat([MATRIX, INCLUSION], [len(c) for c in cells]),
             regions={"matrix": MATRIX, "inclusion": INCLUSION},
@@ -70,7 +71,7 @@ class Inclusion:
             boundaries={},
         )
         mesh = mesh.compact().oriented()
-        return mesh._replace(points=self._scaled(mesh, radius)).oriented()
+        return mesh._replace(points=snapped(self._scaled(mesh, radius), np.ones(dimension))).oriented()
 
     def _radius(self, dimension: int) -> float:
         """Radius of the exact circle or sphere."""
@@ -113,12 +114,6 @@ def _enclosed_volumes(kind: Element, entity: int) -> FloatArray:
     vertices = points[facets][:, :, : kind.dimension]
     centre = np.full((len(facets), 1, kind.dimension), 0.5)
     return kind.volumes(np.concatenate([centre, vertices], axis=1))
-
-
-def on_faces(points: FloatArray) -> FloatArray:
-    """Points of the unit cell with coordinates that are 0 or 1 but for rounding set so."""
-    points = np.where(np.abs(points) < 1e-9, 0.0, points)
-    return np.where(np.abs(points - 1.0) < 1e-9, 1.0, points)
 
 
 def translation(axis: int) -> list[float]:

@@ -67,9 +67,12 @@ def macro_mesh_arrays(source: Generator | str | Path, element: str | None = None
     """The mesh as plain arrays, on the calling rank alone; arguments and errors of `build_macro_mesh`."""
     if isinstance(source, str | Path):
         path = Path(source)
-        with gmsh_session(f"reading {path}"):
-            merge_file(path)
-            arrays = read_model(str(path), element)
+        try:
+            with gmsh_session(f"reading {path}"):
+                merge_file(path)
+                arrays = read_model(str(path), element)
+        except UnicodeDecodeError as error:
+            raise MeshError(f"{path}: the name of a physical group is no text, the file is corrupt") from error
         _warn_of_pieces(str(path), arrays)
         return arrays
     if element is None:

@@ -48,7 +48,10 @@ def _cell_kind(name: str, element: str | None) -> Element:
         if found:
             break
     if not found:
-        raise MeshError(f"{name} holds no triangles, quadrilaterals, tetrahedra or hexahedra")
+        raise MeshError(
+            f"{name} holds no triangles, quadrilaterals, tetrahedra or hexahedra: gmsh saves what is in a physical "
+            "group, so put the domain in a Physical Surface (2D) or Physical Volume (3D)"
+        )
     listed = ", ".join(f"{count} {kind}" for kind, count in found.items())
     if len(found) > 1:
         raise MeshError(f"{name} mixes elements ({listed}): mesh it with one kind")
@@ -77,7 +80,7 @@ def _named(name: str, kind: Element, row: IntArray, complete: bool) -> tuple[Int
     values: list[IntArray] = [np.empty(0, dtype=np.int64)]
     for _, entity in gmsh.model.getEntities(kind.dimension):
         members = entity_cells(kind, entity, row)
-        names = {titles[tag] for tag in gmsh.model.getPhysicalGroupsForEntity(kind.dimension, entity)}
+        names = {titles[tag] for tag in gmsh.model.getPhysicalGroupsForEntity(kind.dimension, entity) if tag in titles}
         if not len(members) or not (names or (complete and tags)):
             continue
         if len(names) != 1:
