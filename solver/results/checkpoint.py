@@ -137,7 +137,7 @@ def _receive(mine: Rows, group: h5py.Group, comm: MPI.Comm) -> None:
     row_shape = mine.values.shape[1:]
     width = int(np.prod(row_shape))
     group.attrs["row_shape"] = np.array(row_shape, dtype=np.int64)
-    total = comm.reduce(len(mine.ids))
+    total = int(comm.reduce(len(mine.ids)) or 0)
     ids = group.create_dataset("ids", **_layout((), total), dtype=np.int64)
     values = group.create_dataset("values", **_layout((width,), total), dtype=np.float64) if width else None
     _append(ids, values, mine.ids, mine.values)

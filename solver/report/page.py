@@ -1,0 +1,237 @@
+"""The page itself: chooses what to show of a run, and fills the template."""
+
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+from ruamel.yaml import YAML
+
+from materials.measures import FloatArray
+from solver.report.curves import (
+    draw_convergence,
+    draw_parts,
+    draw_reaction_over_probe,
+    draw_series,
+    draw_steps,
+)
+from solver.report.field_pictures import Field, deformation_scale, draw_field
+from solver.report.run_data import RunData, Snapshot, read_run
+from solver.report.style import COLOUR_MAPS, figure_style, pixel_image, vector_image
+from solver.results import run_directory as names
+from solver.results.atomic import write_text
+from solver.results.narration import duration, grouped
+from solver.results.point_fields import von_mises
+from solver.version import program_version
+
+MAX_CELLS = 4
+"""Localised cells pictured; the others are in the folder."""
+
+
+class Picture(NamedTuple):
+    """An image of the page."""
+
+    source: str
+    """Address with the content in it."""
+    caption: str
+
+
+def write_report(path: Path) -> Path:
+    """Write report.html into the run directory `path` and return where it is.
+
+    Raises BadInput when `path` is not a run directory. A run that still goes on, or failed, is shown as far as it came.
+    """
+    run = read_run(path)
+    with figure_style():
+        html = _template().render(**_content(run))
+    target = path / names.REPORT
+    write_text(target, html)
+    return target
+
+
+def _template() -> jinja2.Template:
+    text = resources.files("solver.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    return environment.from_string(text)
+
+
+def _content(run: RunData) -> dict[str, Any]:
+    record = run.record
+    case = YAML(typ="safe", pure=True).load(run.case_text) or {}
+    heat = case.get("physics") == "heat"
+    finite = case.get("physics") == "finite_strain"
+    return {
+        "title": record.get("title") or run.path.resolve().name,
+        "status": record.get("status", "unknown"),
+        "message": record.get("message", ""),
+        "facts": _facts(run),
+        "fields": list(_field_pictures(run.fields, finite)) if run.fields else [],
+        "series": list(_series_pictures(run, case, heat)),
+        "convergence": list(_convergence_pictures(run, case)),
+        "time": list(_time_pictures(run)),
+        "history": _history_rows(run),
+        "cells": list(_cell_pictures(run, finite)),
+        "case_text": run.case_text,
+        "versions": record.get("versions", {}),
+        "machine": record.get("machine", {}),
+        "statistics": record.get("statistics", {}),
+        "version": program_version(),
+    }
+
+
+def _facts(run: RunData) -> dict[str, str]:
+    record, progress, problem = run.record, run.record.get("progress", {}), run.record.get("problem", {})
+    facts: dict[str, str] = {}
+    if "physics" in record:
+        facts["physics"] = f"{str(record['physics']).replace('_', ' ')}, {record.get('dimension')}D"
+    if problem:
+        facts["mesh"] = f"{grouped(problem['cells'])} {problem['element']}s of degree {problem['degree']}"
+        facts["unknowns"] = grouped(problem["dofs"])
+    if run.history:
+        facts["integration points"] = grouped(int(run.history["n_points"][-1]))
+    if progress:
+        facts["reached"] = f"time {progress['time']:g} of {progress['end']:g}"
+        facts["increments"] = grouped(progress["step"])
+        facts["Newton iterations"] = grouped(progress["newton_iterations"])
+        facts["cut-backs"] = grouped(progress["cutbacks"])
+        if progress.get("rve_solves"):
+            facts["RVE solves"] = grouped(progress["rve_solves"])
+    if "wall_time" in record:
+        facts["wall time"] = duration(record["wall_time"])
+    if "ranks" in record:
+        facts["ranks"] = str(record["ranks"])
+    if "started" in record:
+        facts["started"] = str(record["started"]).replace("T", " ")
+    if record.get("restarts"):
+        facts["restarted after"] = ", ".join(f"increment {restart['step']}" for restart in record["restarts"])
+    return facts
+
+
+def _field_pictures(snapshot: Snapshot, finite: bool) -> Iterator[Picture]:
+    scale = deformation_scale(snapshot, finite)
+    deformed = "" if "displacement" not in snapshot.nodal else " Deformed mesh"
+    if deformed:
+        deformed += ", displacements drawn to scale." if scale == 1.0 else f", displacements × {scale:g}."
+        if snapshot.dimension == 2:
+            deformed += " Dashed: undeformed outline."
+    at = f"at time {snapshot.time:g} (increment {snapshot.step})."
+    for field in (_primary_field(snapshot), _flux_field(snapshot)):
+        if field is not None:
+            yield Picture(pixel_image(draw_field(snapshot, field, scale)), f"{field.label.capitalize()} {at}{deformed}")
+
+
+def _primary_field(snapshot: Snapshot) -> Field | None:
+    if "displacement" in snapshot.nodal:
+        size = np.linalg.norm(snapshot.nodal["displacement"], axis=1)
+        return Field("magnitude of the displacement", size, True, COLOUR_MAPS["displacement"])
+    if "temperature" in snapshot.nodal:
+        return Field("temperature", snapshot.nodal["temperature"], True, COLOUR_MAPS["temperature"])
+    return None
+
+
+def _flux_field(snapshot: Snapshot) -> Field | None:
+    """What best tells how hard the material works: von Mises stress, or the size of the flux."""
+    cellwise = snapshot.cellwise
+    if "von_mises" in cellwise:
+        return Field("von Mises stress", cellwise["von_mises"], False, COLOUR_MAPS["flux"])
+    if "heat_flux" in cellwise:
+        return Field("size of the heat flux", _norm(cellwise["heat_flux"]), False, COLOUR_MAPS["flux"])
+    if "stress" in cellwise and np.isfinite(cellwise["stress"]).all():
+        stress = von_mises(cellwise["stress"].reshape(-1, 3, 3))
+        return Field("von Mises stress", stress, False, COLOUR_MAPS["flux"])
+    for name, label in (("stress", "stress"), ("first_piola_kirchhoff", "first Piola–Kirchhoff stress")):
+        if name in cellwise:
+            what = "in-plane norm" if snapshot.dimension == 2 else "norm"
+            in_plane = cellwise[name].reshape(-1, 3, 3)[:, : snapshot.dimension, : snapshot.dimension]
+            return Field(f"{what} of the {label}", _norm(in_plane), False, COLOUR_MAPS["flux"])
+    return None
+
+
+def _series_pictures(run: RunData, case: dict[str, Any], heat: bool) -> Iterator[Picture]:
+    asked = case.get("output", {}).get("probes", [])
+    primary = "temperature" if heat else "displacement"
+    moving = [str(probe["name"]) for probe in asked if probe.get("field", primary) == "displacement"]
+    if run.probes:
+        quantity = primary if all(probe.get("field", primary) == primary for probe in asked) else "value"
+        places = "; ".join(f"{p['name']} at ({', '.join(f'{x:g}' for x in p['point'])})" for p in asked)
+        yield Picture(
+            vector_image(draw_series(run.probes, not heat, quantity)), f"Probes: {places}." if places else "Probes."
+        )
+    if run.reactions:
+        quantity = "heat entering" if heat else "reaction"
+        meaning = "Heat that enters through the boundary." if heat else "Force that the support exerts on the body."
+        yield Picture(vector_image(draw_series(run.reactions, not heat, quantity)), meaning)
+    if run.probes and run.reactions and moving:
+        figure = draw_reaction_over_probe(run.probes, run.reactions, moving)
+        if figure is not None:
+            yield Picture(vector_image(figure), "The components that change most.")
+
+
+def _convergence_pictures(run: RunData, case: dict[str, Any]) -> Iterator[Picture]:
+    if not run.iterations:
+        return
+    tolerance = case.get("solver", {}).get("macro", {}).get("residual_tolerance")
+    yield Picture(
+        vector_image(draw_convergence(run.iterations, tolerance)),
+        "Largest residual component over the largest assembled absolute force, for the attempts that were accepted. "
+        "Points along the dashed line converge quadratically.",
+    )
+
+
+def _time_pictures(run: RunData) -> Iterator[Picture]:
+    seconds = {name: float(value) for name, value in run.record.get("timings", {}).items()}
+    if not run.record.get("restarts"):
+        seconds["other"] = max(float(run.record.get("wall_time", 0.0)) - sum(seconds.values()), 0.0)
+    order = ("build", "macro", "micro", "surrogate", "train", "output", "other")
+    seconds = {name: seconds[name] for name in order if name in seconds}
+    if sum(seconds.values()) > 0.0:
+        caption = "micro: cells · macro: assembly, linear solves and plain laws · output: everything in this folder"
+        yield Picture(vector_image(draw_parts(seconds)), f"{caption} · other: compilation and waiting.")
+    if run.history:
+        yield Picture(
+            vector_image(draw_steps(run.history)), "Rejected attempts are part of the time of their increment."
+        )
+
+
+def _history_rows(run: RunData) -> list[dict[str, str]]:
+    history = run.history
+    return [
+        {
+            "increment": f"{history['step'][k]:.0f}",
+            "time": f"{history['time'][k]:.6g}",
+            "load factor": f"{history['load_factor'][k]:.6g}",
+            "iterations": f"{history['newton_iterations'][k]:.0f}",
+            "cut-backs": f"{history['cutbacks'][k]:.0f}",
+            "RVE points": grouped(int(history["n_rve"][k])),
+            "seconds": f"{history['wall_time'][k]:.3g}",
+        }
+        for k in range(len(history.get("step", ())))
+    ]
+
+
+def _cell_pictures(run: RunData, finite: bool) -> Iterator[Picture]:
+    for snapshot in run.micro[:MAX_CELLS]:
+        phases = tuple(snapshot.about.get("phases", ()))
+        where = ", ".join(f"{x:.4g}" for x in snapshot.about.get("point", ()))
+        what = "with the largest flux" if snapshot.name == "largest_flux" else f"asked for as {snapshot.name}"
+        scale = deformation_scale(snapshot, finite)
+        drawn = ""
+        if "displacement" in snapshot.nodal:
+            drawn = ", displacements drawn to scale" if scale == 1.0 else f", displacements × {scale:g}"
+        if phases:
+            field = Field("phase", snapshot.cellwise["phase"], False, "viridis", phases)
+            opened = " The octant in front is cut away." if snapshot.dimension == 3 else ""
+            caption = f"Cell of material {snapshot.about.get('material')} at ({where}), {what}{drawn}.{opened}"
+            yield Picture(pixel_image(draw_field(snapshot, field, scale)), caption)
+        flux = _flux_field(snapshot)
+        if flux is not None:
+            caption = f"{flux.label.capitalize()} in the same cell at time {snapshot.time:g}."
+            yield Picture(pixel_image(draw_field(snapshot, flux, scale)), caption)
+
+
+def _norm(values: FloatArray) -> FloatArray:
+    return np.linalg.norm(values.reshape(len(values), -1), axis=1)
