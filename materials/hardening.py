@@ -79,8 +79,9 @@ def yield_stress_after(alpha: float, hardening: FloatArray) -> tuple[float, floa
     slope = hardening[2]
     if hardening[0] == VOCE:
         gain, rate = hardening[3], hardening[4]
-        stress -= gain * math.expm1(-rate * alpha)
-        slope += gain * rate * math.exp(-rate * alpha)
+        decay = math.expm1(-rate * alpha)
+        stress -= gain * decay
+        slope += gain * rate * (1.0 + decay)
     elif hardening[0] == SWIFT:
         reference, exponent = hardening[3], hardening[4]
         power = hardening[1] * (1.0 + alpha / reference) ** exponent
