@@ -126,7 +126,7 @@ def key_path(detail: ErrorDetails, root: Node) -> KeyPath:
 
 
 def _relevant(details: Sequence[ErrorDetails], root: Node) -> list[ErrorDetails]:
-    """Without the errors of union members that were not meant, in the order of the file."""
+    """Without the errors of union members that were not meant: wrong values by line, then missing keys."""
     paths = [key_path(detail, root) for detail in details]
 
     def not_meant(index: int) -> bool:
@@ -141,7 +141,7 @@ def _relevant(details: Sequence[ErrorDetails], root: Node) -> list[ErrorDetails]
         )
 
     kept = [detail for index, detail in enumerate(details) if not not_meant(index)]
-    return sorted(kept, key=lambda detail: _line(root.located(key_path(detail, root))))
+    return sorted(kept, key=lambda detail: (_is_missing(detail), _line(root.located(key_path(detail, root)))))
 
 
 def _line(place: str) -> int:
