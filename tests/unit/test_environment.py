@@ -208,6 +208,7 @@ sleep 60
 def test_interrupted_build_leaves_nothing(launcher, tmp_path):
     started = tmp_path / "started"
     launcher.add_engine("bwrap", "#!/bin/sh\n")
+    launcher.add_engine("unshare", '#!/bin/bash\nexec "${@:2}"\n')
     launcher.add_engine("df", "#!/bin/sh\necho 99999\n")
     launcher.add_engine("mmdebstrap", BUILDER.format(started=started))
     process = subprocess.Popen(
