@@ -11,6 +11,8 @@ from rve.assembly import Assembly
 from rve.cell import Cell
 from rve.factorization import Factorization, SingularStiffness
 
+ROUND_OFF = 16.0 * float(np.finfo(float).eps)
+
 
 class NewtonSettings(NamedTuple):
     """When a cell is in equilibrium and what is tried to get there."""
@@ -46,6 +48,7 @@ class EquilibriumSolver:
         self.counters = counters
         self._factorization = Factorization(cell.pattern, cell.symmetric, g, counters)
         self._assembly = Assembly(cell, self._factorization.values)
+        self._stiffness = 0.0
         self._correction = np.zeros(n)
         self._candidate = np.zeros(n)
 
@@ -66,18 +69,20 @@ class EquilibriumSolver:
         self.counters["cell_updates"] += 1
         if not assembly.assemble(gradient, dt, fluctuation, committed, trial):
             return Equilibrium(False, 0, np.inf, reference_force, "a law has no answer at the first iterate")
+        round_off = self._round_off(gradient)
         for iteration in range(1, settings.max_iterations + 1):
             reference_force = max(reference_force, assembly.absolute_force.max(initial=0.0))
+            tolerance = max(settings.tolerance * reference_force, round_off)
             residual = _largest(assembly.residual)
             try:
                 self._factorization.refactor()
             except SingularStiffness as error:
                 return Equilibrium(False, iteration, _relative(residual, reference_force), reference_force, str(error))
             self.counters["cell_iterations"] += 1
-            if residual <= settings.tolerance * reference_force:
+            if residual <= tolerance:
                 return Equilibrium(True, iteration, _relative(residual, reference_force), reference_force)
             self._factorization.solve(assembly.residual, self._correction)
-            if not self._line_search(gradient, dt, fluctuation, committed, trial, residual, reference_force):
+            if not self._line_search(gradient, dt, fluctuation, committed, trial, tolerance):
                 return Equilibrium(
                     False,
                     iteration,
@@ -93,6 +98,16 @@ class EquilibriumSolver:
             f"no equilibrium in {settings.max_iterations} iterations",
         )
 
+    def _round_off(self, gradient: FloatArray) -> float:
+        """Size of a residual that rounding alone can leave: that of the stiffness times the displacements.
+
+        It matters close to rest at finite strain, where small stresses are differences of numbers of order one.
+        """
+        if self._stiffness == 0.0:
+            self._stiffness = _largest(self._assembly.values)
+        displacement = _largest(gradient) * float(self.cell.mesh.size.max())
+        return ROUND_OFF * self._stiffness * displacement
+
     def _line_search(
         self,
         gradient: FloatArray,
@@ -100,15 +115,13 @@ class EquilibriumSolver:
         fluctuation: FloatArray,
         committed: Sequence[FloatArray],
         trial: Sequence[FloatArray],
-        residual: float,
-        reference_force: float,
+        tolerance: float,
     ) -> bool:
         """Subtract the correction from `fluctuation`, halved until it no longer overshoots.
 
-        A step is taken when the residual, or its work on the correction (the slope of the incremental energy along
-        it), is not larger than before.
+        A step is taken when the work of the residual on the correction, the slope of the incremental energy along it,
+        is smaller than before, or when it ends in equilibrium.
         """
-        floor = self.settings.tolerance * reference_force
         work = abs(float(self._correction @ self._assembly.residual))
         step = 1.0
         for _ in range(self.settings.max_halvings + 1):
@@ -116,7 +129,7 @@ class EquilibriumSolver:
             self._candidate += fluctuation
             if self._assembly.assemble(gradient, dt, self._candidate, committed, trial):
                 new_work = abs(float(self._correction @ self._assembly.residual))
-                if new_work <= 0.9 * work or _largest(self._assembly.residual) <= floor:
+                if new_work <= 0.9 * work or _largest(self._assembly.residual) <= tolerance:
                     fluctuation[:] = self._candidate
                     return True
             self.counters["cell_line_searches"] += 1

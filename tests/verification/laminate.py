@@ -37,16 +37,30 @@ class ExactLaminate(Material):
         f1, f2 = self._fractions
         jump = self._jump
         amplitude = self._amplitude
-        for _ in range(50):
-            one = self._layers[0].evaluate(gradient + f2 * amplitude @ jump.T, dt)
-            two = self._layers[1].evaluate(gradient - f1 * amplitude @ jump.T, dt)
+        correction = np.zeros_like(amplitude)
+        step, work = np.ones(len(gradient)), np.full(len(gradient), np.inf)
+        for _ in range(200):
+            # Newton at all points at once; where the work of the jump on the correction grows, half of the step.
+            candidate = amplitude - step[:, None] * correction
+            one = self._layers[0].evaluate(gradient + f2 * candidate @ jump.T, dt)
+            two = self._layers[1].evaluate(gradient - f1 * candidate @ jump.T, dt)
             mismatch = (one.flux - two.flux) @ jump
             stiffness = np.einsum("ri,nrs,sj->nij", jump, f2 * one.tangent + f1 * two.tangent, jump)
-            correction = np.linalg.solve(stiffness, mismatch[..., None])[..., 0]
-            scale = max(np.abs(one.flux).max(), np.abs(two.flux).max())
-            if np.abs(mismatch).max() <= 1e-14 * scale or scale == 0.0:
+            rounding = 1e-14 * np.abs(stiffness).max(initial=0.0) * np.abs(gradient).max(initial=0.0)
+            solved = np.abs(mismatch).max(axis=1) <= rounding
+            if solved.all():
+                amplitude = candidate
                 break
-            amplitude = amplitude - correction
+            better = solved | (np.abs((correction * mismatch).sum(axis=1)) <= 0.9 * work)
+            amplitude = np.where(better[:, None], candidate, amplitude)
+            following = np.linalg.solve(stiffness, mismatch[..., None])[..., 0]
+            correction = np.where(better[:, None], following, correction)
+            work = np.where(better, np.abs((following * mismatch).sum(axis=1)), work)
+            step = np.where(better, 1.0, 0.5 * step)
+        else:
+            raise ArithmeticError(
+                f"the exact laminate found no equilibrium: traction jump {np.abs(mismatch).max():.1e}"
+            )
         self._trial = amplitude
         flux = f1 * one.flux + f2 * two.flux
         # dσ̄ = ⟨C⟩ dḠ + f1 f2 (C1 − C2) J da, with da from the linearised traction continuity
