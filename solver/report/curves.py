@@ -9,8 +9,13 @@ from materials.measures import FloatArray
 from solver.report.run_data import Columns
 from solver.report.style import CYCLE, INK, MUTED, PARTS
 
+DASHED = (0, (4, 2))
 MARKED = 60
 """Curves with more points than this carry no markers."""
+
+
+NOISE = 1e-9
+"""A panel whose values are smaller than this share of the others is drawn on their scale: it shows round-off."""
 
 
 def series_groups(columns: Columns) -> dict[str, list[str]]:
@@ -32,7 +37,11 @@ def draw_series(columns: Columns, at_rest: bool, quantity: str) -> Figure:
     figure = Figure(figsize=(4.9 * n_columns if n_columns > 1 else 6.2, 2.9 * n_rows))
     panels = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     time = _from_rest(columns["time"], at_rest)
+    largest = max(_largest(columns[column]) for members in groups.values() for column in members)
     for panel, (name, members) in zip(panels, groups.items(), strict=False):
+        members = _without_transposes(columns, members)
+        if 0.0 < max(_largest(columns[column]) for column in members) < NOISE * largest:
+            panel.set_ylim(-largest, largest)
         for column in members:
             label = column.removeprefix(f"{name}_") if column != name else None
             panel.plot(time, _from_rest(columns[column], at_rest), marker=_marker(time), label=label)
@@ -58,7 +67,7 @@ def draw_reaction_over_probe(probes: Columns, reactions: Columns, displacement_p
         return None
     steps, here, there = np.intersect1d(probes["step"], reactions["step"], return_indices=True)
     x, y = _from_rest(probes[x_name][here], True), _from_rest(reactions[y_name][there], True)
-    figure = Figure(figsize=(4.9, 3.2))
+    figure = Figure(figsize=(6.2, 2.9))
     axes = figure.add_subplot()
     axes.plot(x, y, marker=_marker(steps), color=CYCLE[0])
     axes.set_title("Reaction over displacement")
@@ -68,32 +77,35 @@ def draw_reaction_over_probe(probes: Columns, reactions: Columns, displacement_p
 
 
 def draw_convergence(iterations: Columns, tolerance: float | None) -> Figure:
-    """Residual over iteration for every increment, and what iteration k+1 makes of iteration k."""
-    figure = Figure(figsize=(9.8, 3.4))
-    over_iteration, rate = figure.subplots(1, 2)
-    steps = np.unique(iterations["step"])
+    """Residual over iteration for every increment, and what iteration k + 1 makes of iteration k."""
+    steps, counts = np.unique(iterations["step"], return_counts=True)
+    repeated = bool((counts > 1).any())
+    figure = Figure(figsize=(9.8 if repeated else 5.6, 3.4))
+    panels = figure.subplots(1, 2 if repeated else 1, squeeze=False)[0]
     colours = mpl.colormaps["viridis"]
     norm = mpl.colors.Normalize(steps.min(), max(steps.max(), steps.min() + 1))
     for step in steps:
-        residual = iterations["residual"][iterations["step"] == step]
-        shown = np.where(residual > 0, residual, np.nan)
-        colour = colours(norm(step))
-        over_iteration.semilogy(np.arange(len(shown)), shown, marker="o", color=colour, linewidth=1.0)
-        rate.loglog(shown[:-1], shown[1:], "o", color=colour, markersize=3.0)
+        of_step = iterations["step"] == step
+        residual = np.where(iterations["residual"][of_step] > 0, iterations["residual"][of_step], np.nan)
+        style = {"color": colours(norm(step)), "marker": "o"}
+        panels[0].semilogy(iterations["iteration"][of_step], residual, linewidth=1.0, **style)
+        if repeated:
+            panels[1].loglog(residual[:-1], residual[1:], linestyle="none", markersize=3.0, **style)
     if tolerance is not None:
-        over_iteration.axhline(tolerance, color=MUTED, linestyle=(0, (4, 2)), linewidth=1.0)
-        over_iteration.text(0.99, tolerance, "tolerance", transform=over_iteration.get_yaxis_transform(),
-                            ha="right", va="bottom", color=MUTED, fontsize=8)  # fmt: skip
-    over_iteration.set_title("Residual of each increment")
-    over_iteration.set_xlabel("Newton iteration")
-    over_iteration.set_ylabel("relative residual")
-    over_iteration.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _draw_quadratic_guide(rate)
-    rate.set_title("Order of convergence")
-    rate.set_xlabel("relative residual of iteration k")
-    rate.set_ylabel("of iteration k + 1")
+        panels[0].axhline(tolerance, color=MUTED, linestyle=DASHED, linewidth=1.0)
+        place = {"transform": panels[0].get_yaxis_transform(), "ha": "right", "va": "bottom"}
+        panels[0].text(0.99, tolerance, "tolerance", color=MUTED, fontsize=8, **place)
+    panels[0].set_title("Residual of each increment")
+    panels[0].set_xlabel("Newton iteration")
+    panels[0].set_ylabel("relative residual")
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True))
+    if repeated:
+        _draw_quadratic_guide(panels[1])
+        panels[1].set_title("Order of convergence")
+        panels[1].set_xlabel("relative residual of iteration k")
+        panels[1].set_ylabel("of iteration k + 1")
     mappable = mpl.cm.ScalarMappable(norm, colours)
-    bar = figure.colorbar(mappable, ax=rate, pad=0.02, aspect=28, ticks=MaxNLocator(6, integer=True))
+    bar = figure.colorbar(mappable, ax=panels[-1], pad=0.02, aspect=28, ticks=MaxNLocator(6, integer=True))
     bar.ax.spines["outline"].set_visible(False)
     bar.set_label("increment")
     return figure
@@ -154,8 +166,19 @@ def _draw_quadratic_guide(axes: mpl.axes.Axes) -> None:
     _, top = axes.get_ylim()
     x = np.array([max(low, 1e-8), high])
     if x[0] < x[1]:
-        axes.loglog(x, top * (x / high) ** 2, color=MUTED, linestyle=(0, (4, 2)), linewidth=1.0, label="slope 2")
+        axes.loglog(x, top * (x / high) ** 2, color=MUTED, linestyle=DASHED, linewidth=1.0, label="slope 2")
         axes.legend(loc="lower right", labelcolor=INK)
+
+
+def _without_transposes(columns: Columns, members: list[str]) -> list[str]:
+    """The components of a tensor, those below the diagonal left out when they repeat those above."""
+    kept: list[str] = []
+    for column in members:
+        name, _, component = column.rpartition("_")
+        transposed = f"{name}_{component[::-1]}"
+        if transposed not in kept or not np.allclose(columns[column], columns[transposed], rtol=1e-9, atol=0.0):
+            kept.append(column)
+    return kept
 
 
 def _from_rest(values: FloatArray, at_rest: bool) -> FloatArray:

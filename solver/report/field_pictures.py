@@ -48,12 +48,15 @@ def deformation_scale(snapshot: Snapshot, finite: bool) -> float:
     return float(max(step * power for step in (1, 2, 5) if step * power <= wanted))
 
 
-def draw_field(snapshot: Snapshot, field: Field, scale: float) -> Figure:
-    """The mesh, displaced by `scale` times its displacement and coloured by `field`, with a colour bar."""
+def draw_field(snapshot: Snapshot, field: Field, scale: float, *, opened: bool = False) -> Figure:
+    """The mesh, displaced by `scale` times its displacement and coloured by `field`, with a colour bar.
+
+    `opened` cuts away the octant of a body in 3D that faces the viewer.
+    """
     displacement = snapshot.nodal.get("displacement", np.zeros_like(snapshot.points))
     positions = snapshot.points + scale * displacement
     cells, values = snapshot.cells, field.values
-    if snapshot.dimension == 3 and field.categories:
+    if snapshot.dimension == 3 and opened:
         kept = _without_front_octant(snapshot.points, cells)
         cells, values = cells[kept], values if field.nodal else values[kept]
     patches = patches_of(cells, snapshot.element, snapshot.degree)
@@ -61,7 +64,8 @@ def draw_field(snapshot: Snapshot, field: Field, scale: float) -> Figure:
     if snapshot.dimension == 3:
         figure = Figure(figsize=(6.2, 4.6))
         axes = figure.add_subplot()
-        _draw_in_space(axes, patches, positions, field._replace(values=values))
+        aspect = _draw_in_space(axes, patches, positions, field._replace(values=values))
+        figure.set_size_inches(6.2, max(2.6, 0.5 + 5.0 * aspect))
     else:
         aspect = np.clip(extent[1] / max(extent[0], 1e-300), 0.25, 1.3)
         figure = Figure(figsize=(5.6, 1.1 + 4.2 * float(aspect)))
@@ -108,8 +112,8 @@ def _draw_in_plane(axes: Axes, patches: Patches, undeformed: FloatArray, positio
     axes.grid(visible=False)
 
 
-def _draw_in_space(axes: Axes, patches: Patches, positions: FloatArray, field: Field) -> None:
-    """Parallel projection, seen from the front, right and above, with z upwards."""
+def _draw_in_space(axes: Axes, patches: Patches, positions: FloatArray, field: Field) -> float:
+    """Parallel projection, seen from the front, right and above, with z upwards; returns height over width."""
     grid = lattice(patches.shape, patches.degree, 4 if patches.degree == 2 or field.nodal else 2)
     sampled = np.einsum("pk,nkd->npd", grid.table, positions[patches.nodes])
     if field.nodal:
@@ -132,21 +136,17 @@ def _draw_in_space(axes: Axes, patches: Patches, positions: FloatArray, field: F
 
     norm, colours = _colours(field)
     seen = np.isfinite(raster.value)
-    picture = np.ones((rows, columns, 4))
-    picture[..., 3] = seen
-    picture[seen, :3] = colours(norm(raster.value[seen]))[:, :3] * (0.55 + 0.45 * raster.shade[seen, None])
-    ink = np.array(mpl.colors.to_rgb(INK))
-    lines = raster.edge & seen
-    picture[lines, :3] = 0.55 * picture[lines, :3] + 0.45 * ink
-    small = picture.reshape(rows // SUPERSAMPLING, SUPERSAMPLING, columns // SUPERSAMPLING, SUPERSAMPLING, 4)
-    alpha = small[..., 3:].mean(axis=(1, 3))
-    colour = (small[..., :3] * small[..., 3:]).sum(axis=(1, 3)) / np.maximum(small[..., 3:].sum(axis=(1, 3)), 1.0)
-    image = np.clip(np.concatenate([colour, alpha], axis=2), 0.0, 1.0)
-    used = np.flatnonzero(alpha[..., 0].any(axis=1))
-    image = image[max(used[0] - 20, 0) : used[-1] + 20] if len(used) else image
-    axes.imshow(image, interpolation="lanczos")
+    picture = np.ones((rows, columns, 3))
+    picture[seen] = colours(norm(raster.value[seen]))[:, :3] * (0.6 + 0.4 * raster.shade[seen, None])
+    picture[raster.edge] = 0.5 * picture[raster.edge] + 0.5 * np.array(mpl.colors.to_rgb(INK))
+    blocks = (rows // SUPERSAMPLING, SUPERSAMPLING, columns // SUPERSAMPLING, SUPERSAMPLING)
+    image = picture.reshape(*blocks, 3).mean(axis=(1, 3))
+    used = np.flatnonzero(seen.reshape(blocks).any(axis=(1, 2, 3)))
+    image = image[max(used[0] - 20, 0) : used[-1] + 20]
+    axes.imshow(image, interpolation="antialiased")
     axes.set_axis_off()
     _draw_triad(axes, view)
+    return float(image.shape[0] / image.shape[1])
 
 
 def _view() -> FloatArray:
@@ -159,7 +159,7 @@ def _view() -> FloatArray:
 
 
 def _draw_triad(axes: Axes, view: FloatArray) -> None:
-    corner = axes.inset_axes((0.0, 0.0, 0.16, 0.22))
+    corner = axes.inset_axes((0.0, 0.0, 0.18, 0.26))
     for axis, name in enumerate("xyz"):
         x, y = view[0, axis], view[1, axis]
         corner.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "-|>", "color": MUTED, "lw": 1.0})

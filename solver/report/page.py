@@ -16,6 +16,7 @@ from solver.report.curves import (
     draw_reaction_over_probe,
     draw_series,
     draw_steps,
+    series_groups,
 )
 from solver.report.field_pictures import Field, deformation_scale, draw_field
 from solver.report.run_data import RunData, Snapshot, read_run
@@ -71,6 +72,7 @@ def _content(run: RunData) -> dict[str, Any]:
         "facts": _facts(run),
         "fields": list(_field_pictures(run.fields, finite)) if run.fields else [],
         "series": list(_series_pictures(run, case, heat)),
+        "series_layout": "pair" if max(map(len, map(series_groups, (run.probes, run.reactions)))) < 2 else "stack",
         "convergence": list(_convergence_pictures(run, case)),
         "time": list(_time_pictures(run)),
         "history": _history_rows(run),
@@ -105,7 +107,7 @@ def _facts(run: RunData) -> dict[str, str]:
     if "ranks" in record:
         facts["ranks"] = str(record["ranks"])
     if "started" in record:
-        facts["started"] = str(record["started"]).replace("T", " ")
+        facts["started"] = str(record["started"])[:16].replace("T", " ")
     if record.get("restarts"):
         facts["restarted after"] = ", ".join(f"increment {restart['step']}" for restart in record["restarts"])
     return facts
@@ -121,7 +123,7 @@ def _field_pictures(snapshot: Snapshot, finite: bool) -> Iterator[Picture]:
     at = f"at time {snapshot.time:g} (increment {snapshot.step})."
     for field in (_primary_field(snapshot), _flux_field(snapshot)):
         if field is not None:
-            yield Picture(pixel_image(draw_field(snapshot, field, scale)), f"{field.label.capitalize()} {at}{deformed}")
+            yield Picture(pixel_image(draw_field(snapshot, field, scale)), f"{_sentence(field.label)} {at}{deformed}")
 
 
 def _primary_field(snapshot: Snapshot) -> Field | None:
@@ -226,11 +228,15 @@ def _cell_pictures(run: RunData, finite: bool) -> Iterator[Picture]:
             field = Field("phase", snapshot.cellwise["phase"], False, "viridis", phases)
             opened = " The octant in front is cut away." if snapshot.dimension == 3 else ""
             caption = f"Cell of material {snapshot.about.get('material')} at ({where}), {what}{drawn}.{opened}"
-            yield Picture(pixel_image(draw_field(snapshot, field, scale)), caption)
+            yield Picture(pixel_image(draw_field(snapshot, field, scale, opened=True)), caption)
         flux = _flux_field(snapshot)
         if flux is not None:
-            caption = f"{flux.label.capitalize()} in the same cell at time {snapshot.time:g}."
-            yield Picture(pixel_image(draw_field(snapshot, flux, scale)), caption)
+            caption = f"{_sentence(flux.label)} in the same cell at time {snapshot.time:g}."
+            yield Picture(pixel_image(draw_field(snapshot, flux, scale, opened=True)), caption)
+
+
+def _sentence(label: str) -> str:
+    return label[0].upper() + label[1:]
 
 
 def _norm(values: FloatArray) -> FloatArray:

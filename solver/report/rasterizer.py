@@ -98,5 +98,5 @@ def _draw_segments(
             i0, j0 = int(np.round(y)) - width // 2, int(np.round(x)) - width // 2
             for i in range(max(i0, 0), min(i0 + width, rows)):
                 for j in range(max(j0, 0), min(j0 + width, columns)):
-                    if z <= depth[i, j] + tolerance and depth[i, j] < np.inf:
+                    if z <= depth[i, j] + tolerance:
                         edge[i, j] = True

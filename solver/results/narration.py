@@ -103,7 +103,9 @@ def grouped(number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration as m:ss, h:mm:ss or days."""
+    """A duration as seconds, m:ss, h:mm:ss or days."""
+    if seconds < 59.5:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
     whole = round(seconds)
     days, rest = divmod(whole, 86_400)
     hours, rest = divmod(rest, 3600)
