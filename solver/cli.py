@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 bad input (one line, never a traceback), 3 did not converg
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated
@@ -82,9 +83,11 @@ def run(
         results.run(driver)
     except NotConverged as error:
         _complain(f"{error}\nEverything up to the last accepted step is saved in {directory}")
+        comm.Barrier()  # a rank that ends earlier would silence the first one
         return NOT_CONVERGED
     except Interrupted as error:
         _complain(f"{error}\n`fe2 run {case_file} --out {directory} --restart` goes on from there")
+        comm.Barrier()
         return INTERRUPTED
     return DONE
 
@@ -132,28 +135,23 @@ def homogenize(
     import json
 
     from solver.homogenization import PathNotConverged, homogenize_case
-    from solver.results.on_root import on_root
+    from solver.results.atomic import write_text
 
-    code, result = DONE, None
-    if comm.rank == 0:
+    def follow_the_path() -> int:
+        code = DONE
         try:
             result = homogenize_case(case)
         except PathNotConverged as failure:
             _complain(f"{failure}; the steps before it are kept")
             code, result = NOT_CONVERGED, failure.result
-    code = comm.bcast(code)
-
-    def write() -> None:
-        from solver.results.atomic import write_text
-
         text = json.dumps(result, indent=1, allow_nan=False)
         if out is None:
-            print(text)
+            print(text, flush=True)
         else:
             write_text(out, text + "\n")
+        return code
 
-    on_root(comm, write)
-    return code
+    return _on_root(follow_the_path)
 
 
 @app.command()
@@ -161,10 +159,10 @@ def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.", show_default=False)],
 ) -> int:
     """Write RUN_DIR/report.html, with pictures."""
-    if _rank() == 0:
-        from solver.report import write_report
+    from solver.report import write_report  # on all ranks: what it imports starts PETSc, which takes all of them
 
-        _say(f"Written: {write_report(directory)}")
+    path = _on_root(lambda: write_report(directory))
+    _say(f"Written: {path}")
     return DONE
 
 
@@ -183,11 +181,10 @@ def schema() -> int:
 @app.command()
 def new(name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the case.", show_default=False)]) -> int:
     """Write NAME.yaml, a commented case to start from."""
-    if _rank() == 0:
-        from solver.case.starter import write_starter
+    from solver.case.starter import write_starter
 
-        path = write_starter(name)
-        _say(f"Written: {path}\n  fe2 check {path}\n  fe2 run {path}")
+    path = _on_root(lambda: write_starter(name))
+    _say(f"Written: {path}\n  fe2 check {path}\n  fe2 run {path}")
     return DONE
 
 
@@ -201,27 +198,47 @@ def execute(arguments: list[str] | None = None) -> int:
     try:
         code = app(args=arguments, prog_name="fe2", standalone_mode=False)
     except BadInput as error:
-        _complain(str(error))
-        return BAD_INPUT
+        return _end_together(str(error))
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "fe2"
-        _complain(f"{command}: {' '.join(error.format_message().split()).rstrip('.')}; see `{command} --help`")
-        return BAD_INPUT
+        text = " ".join(error.format_message().split()).rstrip(".")
+        return _end_together(f"{command}: {text}; see `{command} --help`")
     except (KeyboardInterrupt, click.Abort):
         _complain("interrupted")
         return INTERRUPTED
     return code if isinstance(code, int) else DONE
 
 
+def _end_together(message: str) -> int:
+    """Say what was wrong and end with exit code 2; no rank ends, and takes the others down, before it was said."""
+    _complain(message)
+    if _parallel():
+        _communicator().Barrier()
+    return BAD_INPUT
+
+
+_RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK")
+"""Where launchers tell the rank, known before MPI is up."""
+
+
+def _parallel() -> bool:
+    """Whether a launcher started this process as one of several."""
+    return any(name in os.environ for name in _RANK_VARIABLES)
+
+
 def _rank() -> int:
-    """Rank of this process; before MPI is up, from the launcher's environment."""
-    if "mpi4py.MPI" in sys.modules:
-        return int(sys.modules["mpi4py.MPI"].COMM_WORLD.rank)
-    for name in ("OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "MV2_COMM_WORLD_RANK"):
-        if os.environ.get(name, "").isdecimal():
-            return int(os.environ[name])
-    return 0
+    """Rank of this process."""
+    return next((int(os.environ[name]) for name in _RANK_VARIABLES if os.environ.get(name, "").isdecimal()), 0)
+
+
+def _on_root[T](work: Callable[[], T]) -> T:
+    """Do work that needs one process only on rank 0; what goes wrong goes wrong on all."""
+    if not _parallel():
+        return work()
+    from solver.results.on_root import on_root
+
+    return on_root(_communicator(), work)
 
 
 def _communicator() -> "MPI.Comm":

@@ -118,7 +118,7 @@ def _material_plan(case: Case, name: str, local_points: int, comm: MPI.Comm) -> 
     if isinstance(section, RveMaterialSection):
         cell = build_cell_of(case, section.rve, comm)
         micro_points = sum(phase.n_points for phase in cell.phases)
-        response = f"RVE {section.rve} ({case.cell_formulation(section.rve)})"
+        response = f"RVE {section.rve}, {case.cell_formulation(section.rve)}"
         return MaterialPlan(name, response, points, RveMaterial(cell).bytes_per_point, cell.n_dofs, micro_points)
     (law,) = case.laws_of(name)
     return MaterialPlan(name, f"law {law.name}", points, 8 * 2 * law.state_size, None, None)

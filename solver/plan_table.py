@@ -26,7 +26,7 @@ def print_plan(title: str, plan: Plan, console: Console | None = None) -> None:
     console.print(sizes)
     materials = Table(box=None)
     for heading in ("material", "response"):
-        materials.add_column(heading)
+        materials.add_column(heading, no_wrap=True)
     for heading in ("points", "RVE dofs", "points per RVE", "state per point"):
         materials.add_column(heading, justify="right")
     for material in plan.materials:

@@ -76,6 +76,28 @@ def test_bad_input_is_told_once_by_all_ranks(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["run", "a.yaml", "--fast"], "No such option"),
+        (["report", "nowhere"], "no such folder"),
+        (["new", "x/y"], "x/y"),
+        (["homogenize", "thick.yaml"], "does not fit"),
+    ],
+    ids=["usage", "report", "new", "homogenize"],
+)
+def test_what_fails_on_one_rank_is_told_before_any_ends(arguments: list[str], words: str, tmp_path: Path) -> None:
+    conductive, path = "conductive, k: 1", "temperature_gradient: [[1, 0]]"
+    text = LAMINATE.format(physics="heat", law=conductive, soft=conductive, path=path)
+    text = text.replace("laminate, fraction: 0.25, normal: x", "inclusion, volume_fraction: 0.9")
+    text = text.replace("quadrilateral", "triangle")
+    (tmp_path / "thick.yaml").write_text(text.replace("stiff", "matrix").replace("soft", "inclusion"), encoding="utf-8")
+    result = fe2(*arguments, cwd=tmp_path, ranks=3)
+    assert result.returncode == BAD_INPUT
+    assert sum(words in line for line in result.stderr.splitlines()) == 1
+
+
 def test_new_then_run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert execute(["new", "bracket"]) == DONE
