@@ -45,3 +45,15 @@ def create_tags(domain: mesh.Mesh, dimension: int, entities: IntArray, values: I
 def original_cell_index(domain: mesh.Mesh) -> NDArray[np.int64]:
     """Input index of every local cell, ghosts included; it does not depend on the number of ranks."""
     return np.asarray(domain.topology.original_cell_index, dtype=np.int64)
+
+
+def coordinate_dofs(domain: mesh.Mesh) -> NDArray[np.int32]:
+    """Rows of `domain.geometry.x` of every local cell, (cells, vertices): `dofmap` to 0.10, `dofmaps[0]` from 0.11."""
+    dofmaps = getattr(domain.geometry, "dofmaps", None)  # a list from 0.11 on
+    return np.asarray(dofmaps[0] if isinstance(dofmaps, list) else domain.geometry.dofmap)
+
+
+def coordinate_degree(domain: mesh.Mesh) -> int:
+    """Polynomial degree of the geometry: of `cmap` to 0.10, of `cmaps[0]` from 0.11."""
+    cmaps = getattr(domain.geometry, "cmaps", None)  # a list from 0.11 on
+    return int(cmaps[0].degree if isinstance(cmaps, list) else domain.geometry.cmap.degree)

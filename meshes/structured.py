@@ -1,15 +1,20 @@
 """Structured meshes: lattices of quadrilaterals or hexahedra, their regular subdivision into simplices, named sides."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meshes.elements import Element, FloatArray, IntArray
+from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays
 
 WHOLE = "all"
 """Region name of the whole of a generated domain."""
+
+LARGEST = 10_000_000
+"""Most cells in a lattice: rank 0 builds it alone, and this many take some eight GiB."""
 
 # Kuhn's subdivision: one simplex per order in which the axes are walked from corner 0 to the opposite corner. It is the
 # same in every box, so facets of neighbours, and of opposite sides of the lattice, match.
@@ -25,7 +30,16 @@ def lattice(divisions: Sequence[int], element: Element) -> tuple[IntArray, IntAr
     Returns:
         lattice positions of the points (n, d), x fastest; cells (c, vertices), positively oriented; position of the box
         that each cell lies in, (c, d).
+
+    Raises:
+        MeshError: the lattice is too large to be meant.
     """
+    n_cells = math.prod(divisions) * len(_SPLITS.get(element.name, [0]))
+    if n_cells > LARGEST:
+        raise MeshError(
+            f"divisions {' × '.join(map(str, divisions))} make {n_cells:.2g} {element.name} elements: "
+            f"{LARGEST:.0e} are possible"
+        )
 
     def positions(counts: Sequence[int]) -> IntArray:
         return np.stack([i.ravel(order="F") for i in np.meshgrid(*map(np.arange, counts), indexing="ij")], axis=1)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import gmsh
 import numpy as np
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from meshes.cells.periodicity import snapped
 from meshes.elements import ELEMENTS, Element, FloatArray, element_kind
@@ -16,6 +16,7 @@ from meshes.gmsh_model import entity_cells, gmsh_session, model_points
 from meshes.mesh_arrays import MeshArrays, no_facets
 
 MATRIX, INCLUSION = 1, 2
+_FINEST = {2: 500, 3: 60}  # some 600,000 triangles, a million tetrahedra
 _CLEARANCE = 0.01  # least distance of the inclusion from the faces of the unit cell
 
 
@@ -23,7 +24,7 @@ _CLEARANCE = 0.01  # least distance of the inclusion from the faces of the unit 
 class Inclusion:
     """A circle (2D) or sphere (3D) at the centre of the unit cell; phases `matrix` and `inclusion`."""
 
-    volume_fraction: Annotated[float, Gt(0.0), Lt(1.0)] = 0.3
+    volume_fraction: Annotated[float, Ge(1e-6), Lt(1.0)] = 0.3
     """Met by the straight-sided mesh itself, to rounding."""
     resolution: Annotated[int, Ge(2)] = 8
     """Elements along an edge of the cell."""
@@ -46,6 +47,9 @@ class Inclusion:
         shape = "circle" if dimension == 2 else "sphere"
         if self.shape not in (None, shape):
             raise MeshError(f"a {self.shape} is no shape in {dimension}D: use {shape}")
+        finest = _FINEST[dimension]
+        if self.resolution > finest:
+            raise MeshError(f"resolution {self.resolution} is too fine for a {dimension}D cell: use {finest} at most")
         model = circle_model if dimension == 2 else sphere_model
         radius = self._radius(dimension)
         purpose = f"inclusion cell of resolution {self.resolution}"

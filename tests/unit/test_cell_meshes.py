@@ -7,6 +7,7 @@ import pytest
 import ufl
 from dolfinx import fem
 from mpi4py import MPI
+from pydantic import TypeAdapter, ValidationError
 
 from meshes.cells import (
     CELL_GENERATORS,
@@ -21,6 +22,7 @@ from meshes.cells import (
     solid_pieces,
 )
 from meshes.distribution import distribute
+from meshes.dolfinx_compat import coordinate_degree, coordinate_dofs
 from meshes.errors import MeshError
 
 CELLS: list[tuple[CellGeometry, int, str]] = [
@@ -37,7 +39,7 @@ CELLS: list[tuple[CellGeometry, int, str]] = [
 
 def phase_volumes(cell: CellMesh) -> dict[str, float]:
     """Volume of each phase, from the dolfinx mesh, whose elements are simplices or straight boxes."""
-    x = cell.mesh.geometry.x[cell.mesh.geometry.dofmap][:, :, : len(cell.size)]
+    x = cell.mesh.geometry.x[coordinate_dofs(cell.mesh)][:, :, : len(cell.size)]
     edges = x[:, 1:] - x[:, :1]
     if x.shape[1] == len(cell.size) + 1:
         volumes = np.abs(np.linalg.det(edges)) / math.factorial(len(cell.size))
@@ -103,7 +105,7 @@ def test_laminate_interfaces_lie_on_element_edges(element: str, resolution: int,
         return
     cell = build_cell_mesh(Laminate(0.37, normal, resolution), dimension, element, phases=["stiff", "soft"])
     assert phase_volumes(cell) == pytest.approx({"stiff": 0.37, "soft": 0.63}, rel=1e-13)
-    x = cell.mesh.geometry.x[cell.mesh.geometry.dofmap][:, :, axis]
+    x = cell.mesh.geometry.x[coordinate_dofs(cell.mesh)][:, :, axis]
     first = cell.cell_tags.values == cell.phases["stiff"]
     assert x[first].max() == 0.37 == x[~first].min()
     assert len(np.unique(x)) == max(resolution, 2) + 1
@@ -251,6 +253,8 @@ def test_two_islands_and_a_fibre_are_told_apart() -> None:
         (Inclusion(0.3), 2, "brick", "no element 'brick' in 2D"),
         (Inclusion(0.3, shape="sphere"), 2, "triangle", "a sphere is no shape in 2D: use circle"),
         (Inclusion(0.3, shape="circle"), 3, "tetrahedron", "a circle is no shape in 3D: use sphere"),
+        (Inclusion(0.3, 10_000), 2, "triangle", "resolution 10000 is too fine for a 2D cell: use 500 at most"),
+        (Laminate(0.3, "x", 10**6), 2, "triangle", "make 2e[+]12 triangle elements: 1e[+]07 are possible"),
         (Inclusion(0.8), 2, "triangle", r"circle of volume fraction 0\.8 does not fit .* at most 0\.7542 is possible"),
         (Inclusion(0.5), 3, "tetrahedron", r"sphere of volume fraction 0\.5 does not fit .* at most 0\.4928 is poss"),
     ],
@@ -285,10 +289,32 @@ def test_the_same_parameters_give_the_same_mesh() -> None:
 def test_a_cell_is_the_same_on_all_ranks() -> None:
     comm = MPI.COMM_WORLD
     cell = build_cell_mesh(Inclusion(0.3, 6), 2, "triangle", comm=comm)
-    x = cell.mesh.geometry.x[cell.mesh.geometry.dofmap]
+    x = cell.mesh.geometry.x[coordinate_dofs(cell.mesh)]
     assert np.array_equal(x, comm.bcast(x))
+    assert coordinate_degree(cell.mesh) == 1
     assert cell.mesh.comm.size == 1
 
 
-def test_every_generator_has_a_case_name() -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters", "key"),
+    [
+        ("inclusion", {"volume_fraction": 0.0}, ("volume_fraction",)),
+        ("inclusion", {"volume_fraction": "much"}, ("volume_fraction",)),
+        ("inclusion", {"resolution": 1}, ("resolution",)),
+        ("inclusion", {"shape": "cube"}, ("shape",)),
+        ("laminate", {"fraction": 1.0}, ("fraction",)),
+        ("laminate", {"fraction": math.nan}, ("fraction",)),
+        ("laminate", {"normal": "w"}, ("normal",)),
+        ("laminate", {"resolution": 2.5}, ("resolution",)),
+    ],
+)
+def test_case_parameters_are_checked(name: str, parameters: dict[str, object], key: tuple[str, ...]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(CELL_GENERATORS[name]).validate_python(parameters)
+    assert [error["loc"] for error in refused.value.errors()] == [key]
+
+
+def test_generators_are_made_from_case_parameters() -> None:
+    made = TypeAdapter(CELL_GENERATORS["inclusion"]).validate_python({"volume_fraction": 0.2, "resolution": 4})
+    assert made == Inclusion(0.2, 4)
     assert set(CELL_GENERATORS) == {"inclusion", "laminate"}

@@ -12,7 +12,9 @@ import gmsh
 import numpy as np
 import pytest
 from mpi4py import MPI
+from pydantic import TypeAdapter, ValidationError
 
+from meshes.dolfinx_compat import coordinate_dofs
 from meshes.errors import MeshError
 from meshes.gmsh_model import gmsh_session
 from meshes.macro import GENERATORS, Box, CookMembrane, LShape, PlateWithHole, Rectangle, build_macro_mesh
@@ -192,7 +194,7 @@ RANK_SCRIPT = """
 import json
 import numpy as np
 from mpi4py import MPI
-from meshes.dolfinx_compat import original_cell_index
+from meshes.dolfinx_compat import coordinate_dofs, original_cell_index
 from meshes.macro import Box, LShape, build_macro_mesh
 comm = MPI.COMM_WORLD
 found = []
@@ -201,7 +203,7 @@ for generator, element in ((LShape((5, 4)), "triangle"), (LShape((5, 4)), "quadr
     mesh, cell_tags, facet_tags, regions, boundaries = build_macro_mesh(comm, generator, element)
     d = mesh.topology.dim
     n, m = (mesh.topology.index_map(k).size_local for k in (d, d - 1))
-    middle = mesh.geometry.x[mesh.geometry.dofmap[:n]].mean(axis=1)
+    middle = mesh.geometry.x[coordinate_dofs(mesh)[:n]].mean(axis=1)
     pairs = sum(comm.allgather(list(zip(original_cell_index(mesh)[:n].tolist(), middle.round(12).tolist()))), [])
     owned = facet_tags.values[facet_tags.indices < m]
     sides = {name: comm.allreduce(int(np.sum(owned == tag))) for name, tag in boundaries.items()}
@@ -299,7 +301,7 @@ def test_gmsh_files_name_regions_and_boundaries(
     mesh, cell_tags, facet_tags, regions, boundaries = build_macro_mesh(MPI.COMM_SELF, path, element)
     assert set(regions) == {"soft", "hard"}
     assert set(boundaries) == {"left"}
-    middle = mesh.geometry.x[mesh.geometry.dofmap].mean(axis=1)
+    middle = mesh.geometry.x[coordinate_dofs(mesh)].mean(axis=1)
     assert np.array_equal(cell_tags.values == regions["soft"], middle[:, 0] < 1.0)
     arrays = macro_mesh_arrays(path)
     assert len(facet_tags.values) == len(arrays.facets) > 2
@@ -396,5 +398,29 @@ def test_gmsh_is_closed_and_silent_after_success_and_failure(tmp_path: Path, cap
     assert capfd.readouterr() == ("", "")
 
 
-def test_every_generator_has_a_case_name() -> None:
+@pytest.mark.parametrize(
+    ("name", "parameters", "key"),
+    [
+        ("rectangle", {}, ("divisions",)),
+        ("rectangle", {"divisions": [4, 0]}, ("divisions", 1)),
+        ("rectangle", {"divisions": [4, 4, 4]}, ("divisions",)),
+        ("rectangle", {"divisions": [4, 4], "size": [1.0, -1.0]}, ("size", 1)),
+        ("box", {"divisions": [4, 4]}, ("divisions", 2)),
+        ("cook_membrane", {"divisions": [2.5, 2]}, ("divisions", 0)),
+        ("l_shape", {"divisions": [4, 4], "corner": [0.5, 1.0]}, ("corner", 1)),
+        ("l_shape", {"divisions": [1, 4]}, ("divisions", 0)),
+        ("plate_with_hole", {"divisions": [4, 4], "radius": 0.0}, ("radius",)),
+        ("plate_with_hole", {"divisions": [4, 4], "radius": 1.0}, ()),
+        ("plate_with_hole", {"divisions": [4, 4], "grading": 0.5}, ("grading",)),
+    ],
+)
+def test_case_parameters_are_checked(name: str, parameters: dict[str, object], key: tuple[str | int, ...]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(GENERATORS[name]).validate_python(parameters)
+    assert [error["loc"] for error in refused.value.errors()] == [key]
+
+
+def test_generators_are_made_from_case_parameters() -> None:
+    made = TypeAdapter(GENERATORS["plate_with_hole"]).validate_python({"divisions": [4, 6], "size": [1, 2]})
+    assert made == PlateWithHole((4, 6), (1.0, 2.0))
     assert set(GENERATORS) == {"rectangle", "box", "cook_membrane", "plate_with_hole", "l_shape"}
