@@ -217,6 +217,8 @@ def check_geometry(rve: RveSection, path: KeyPath) -> None:
 def _phase_remedy(wanted: Sequence[str], given: Sequence[str]) -> str:
     missing = [name for name in wanted if name not in given]
     extra = [name for name in given if name not in wanted]
+    if not set(given) & set(wanted):
+        return f"give laws to {len(wanted)} phases"
     if len(given) < len(wanted):
         return f"add {', '.join(missing[: len(wanted) - len(given)])}"
     return f"remove {', '.join(extra)}" if not missing else f"rename {', '.join(extra)} to {', '.join(missing)}"

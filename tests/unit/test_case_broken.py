@@ -2,12 +2,13 @@
 
 import time
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import pytest
 
 from solver.case.errors import BadInput
-from solver.case.loading import load_case
+from solver.case.loading import load_case, parse_case
 from solver.cli import BAD_INPUT, execute
 
 CASE = """\
@@ -670,3 +671,39 @@ def test_out_is_checked_before_the_work(tmp_path: Path, capsys: pytest.CaptureFi
     file.write_text(CELL, encoding="utf-8")
     told = complaint(capsys, ["homogenize", str(file), "--out", str(tmp_path / "no" / "cell.json")])
     assert "does not exist" in told
+
+
+SHIPPED = sorted((Path(__file__).parents[2] / "cases").glob("*.yaml"))
+VALUES = ("null", "[]", "{}", "-1", "0", "1e400", "true", "x", "[1, [2]]", "{a: 1}", ".inf", "1.5", "é", "void", "1e20")
+CHARACTERS = "[]{}:,#&*!|>-'\"% x"
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_a_damaged_case_is_a_case_or_one_line(file: Path) -> None:
+    """Seeded damage: lines lost and doubled, values replaced, characters mistyped."""
+    random = Random(file.stem)
+    original = file.read_text(encoding="utf-8").splitlines()
+    refused = 0
+    for _ in range(150):
+        lines = list(original)
+        where = random.randrange(len(lines))
+        line = lines[where]
+        damage = random.choice(("lose", "double", "replace", "replace", "mistype"))
+        if damage == "lose":
+            del lines[where]
+        elif damage == "double":
+            lines.insert(where, random.choice(lines))
+        elif damage == "replace" and ": " in line:
+            key, _, value = line.partition(": ")
+            rest = value[min((value.find(end) for end in ",}]" if end in value), default=len(value)) :]
+            lines[where] = f"{key}: {random.choice(VALUES)}{rest}"
+        else:
+            at = random.randrange(len(line) + 1)
+            lines[where] = line[:at] + random.choice(CHARACTERS) + line[at + 1 :]
+        try:
+            parse_case("\n".join(lines), "damaged.yaml")
+        except BadInput as error:
+            refused += 1
+            assert str(error).startswith("damaged.yaml:")
+            assert "\n" not in str(error)
+    assert refused > 50
