@@ -683,7 +683,7 @@ def test_a_damaged_case_is_a_case_or_one_line(file: Path) -> None:
     """Seeded damage: lines lost and doubled, values replaced, characters mistyped."""
     random = Random(file.stem)
     original = file.read_text(encoding="utf-8").splitlines()
-    refused = 0
+    refusals = []
     for _ in range(150):
         lines = list(original)
         where = random.randrange(len(lines))
@@ -703,7 +703,6 @@ def test_a_damaged_case_is_a_case_or_one_line(file: Path) -> None:
         try:
             parse_case("\n".join(lines), "damaged.yaml")
         except BadInput as error:
-            refused += 1
-            assert str(error).startswith("damaged.yaml:")
-            assert "\n" not in str(error)
-    assert refused > 50
+            refusals.append(str(error))
+    assert len(refusals) > 50
+    assert [said for said in refusals if "\n" in said or not said.startswith("damaged.yaml:")] == []
