@@ -7,6 +7,8 @@ import numpy as np
 from dolfinx import fem
 from numpy.typing import NDArray
 
+from meshes.dolfinx_compat import coordinate_degree, coordinate_dofs
+
 FloatArray = NDArray[np.float64]
 
 _SIMPLICES = ("triangle", "tetrahedron")
@@ -46,10 +48,9 @@ def shape_gradients(space: fem.FunctionSpace, quadrature_degree: int) -> ShapeGr
     reference_points, reference_weights = basix.make_quadrature(cell_type, quadrature_degree)
 
     # Position and Jacobian from the coordinate element: x = Σ φ_a x_a, J_ij = ∂x_i/∂ξ_j.
-    coordinate_degree = mesh.geometry.cmap.degree
-    coordinate_element = basix.create_element(basix.ElementFamily.P, cell_type, coordinate_degree)
+    coordinate_element = basix.create_element(basix.ElementFamily.P, cell_type, coordinate_degree(mesh))
     coordinate_table = coordinate_element.tabulate(1, reference_points)[..., 0]  # (1 + d, q, a)
-    vertices = mesh.geometry.x[mesh.geometry.dofmap[:n_cells], :topology_dimension]  # (cells, a, d)
+    vertices = mesh.geometry.x[coordinate_dofs(mesh)[:n_cells], :topology_dimension]  # (cells, a, d)
     points = np.einsum("qa,cai->cqi", coordinate_table[0], vertices)
     jacobian = np.einsum("jqa,cai->cqij", coordinate_table[1:], vertices)
     weights = reference_weights * np.abs(np.linalg.det(jacobian))

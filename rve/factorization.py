@@ -8,6 +8,15 @@ from petsc4py import PETSc
 from materials.measures import FloatArray
 from rve.cell import Pattern
 
+_PREFIX = "fe2_cell_"
+_CHOLMOD_OPTIONS: dict[str, int] = {
+    "mat_cholmod_print": 0,  # a lost definiteness is counted and answered, not printed
+    # LLᵀ for small matrices too, where CHOLMOD's LDLᵀ would pass over negative pivots in silence
+    "mat_cholmod_final_asis": 0,
+    "mat_cholmod_final_super": 1,
+    "mat_cholmod_final_ll": 1,
+}
+
 
 class SingularStiffness(ArithmeticError):
     """No factorisation of the stiffness exists: the cell has lost its stability, or the values are not finite."""
@@ -45,15 +54,18 @@ class Factorization:
         if self._definite is None:
             return
         self._counters["factorizations"] += 1
+        if not np.isfinite(self.values.sum()):
+            raise SingularStiffness("the stiffness of the cell is not finite")
         self._current = self._definite
         if self._current.refactor():
             return
-        if self._symmetric and np.isfinite(self.values).all():
+        if self._symmetric:
             self._counters["indefinite_factorizations"] += 1
             if self._indefinite is None:
                 self._indefinite = self._method(symmetric=True, definite=False)
             self._current = self._indefinite
             if self._current.refactor():
+                self._counters["negative_pivots"] += self._current.negative_pivots()
                 return
         raise SingularStiffness("the stiffness of the cell is singular")
 
@@ -85,11 +97,16 @@ class _Method:
         self._solution_vector = PETSc.Vec().createWithArray(self._solution, comm=comm)
         self._sides_matrix = PETSc.Mat().createDense((n, n_sides), array=self._sides.T, comm=comm)
         self._solutions_matrix = PETSc.Mat().createDense((n, n_sides), array=self._solutions.T, comm=comm)
+        self._matrix.setOptionsPrefix(_PREFIX)
         self._preconditioner = PETSc.PC().create(comm)
+        self._preconditioner.setOptionsPrefix(_PREFIX)
         self._preconditioner.setOperators(self._matrix)
         self._preconditioner.setType(PETSc.PC.Type.CHOLESKY if symmetric else PETSc.PC.Type.LU)
         package = "cholmod" if symmetric and definite and _has_cholmod() else "mumps"
         self._preconditioner.setFactorSolverType(package)
+        self._counts_pivots = package == "mumps" and symmetric and not definite
+        for option, value in _CHOLMOD_OPTIONS.items():
+            PETSc.Options(_PREFIX)[option] = value
 
     def refactor(self) -> bool:
         """Factorise the present values; false when this method cannot."""
@@ -99,6 +116,10 @@ class _Method:
         except PETSc.Error:
             return False
         return self._preconditioner.getFailedReason() == PETSc.PC.FailedReason.NOERROR
+
+    def negative_pivots(self) -> int:
+        """Negative pivots of the last factorisation, where the method counts them."""
+        return int(self._preconditioner.getFactorMatrix().getMumpsInfog(12)) if self._counts_pivots else 0
 
     def solve(self, side: FloatArray, solution: FloatArray) -> None:
         self._side[:] = side
