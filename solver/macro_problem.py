@@ -288,7 +288,7 @@ class MacroProblem:
     def state(self) -> dict[str, Rows]:
         """The committed state of this rank's cells and points, as tables with global ids."""
         fields = self._committed
-        values = self.solution.x.array[self.tables.dofs].reshape(self.n_cells, -1)
+        values = self.solution.x.array[self.tables.dofs]
         tables = {
             "solution": Rows(self.original_cells, values),
             "gradient": Rows(self.point_ids, fields.gradient),
