@@ -92,7 +92,7 @@ def increment_line(record: IncrementRecord, rve_solves: int, left: float | None)
     if record.cutbacks:
         parts.append("1 cut-back" if record.cutbacks == 1 else f"{record.cutbacks} cut-backs")
     parts.append(f"{record.seconds.get('total', 0.0):.2f} s")
-    if left:
+    if left is not None and left >= 1.0:
         parts.append(f"{duration(left)} left")
     return "  ".join(parts)
 
