@@ -116,9 +116,6 @@ class LinearSolver:
             "ksp_rtol": 1e-10,
             "ksp_max_it": 1000,
             "pc_type": "gamg",
-            "mg_levels_ksp_type": "chebyshev",
-            "mg_levels_pc_type": "jacobi",
-            "mg_levels_esteig_ksp_type": "cg" if self._definite else "gmres",
         }
         if not self._definite:
             defaults["ksp_gmres_restart"] = 100
