@@ -17,6 +17,7 @@ from petsc4py import PETSc
 from materials.gradient_matrix import gradient_kind
 from materials.interface import IntArray, Material
 from materials.measures import FloatArray, Measure, Physics
+from meshes.dolfinx_compat import original_cell_index
 from meshes.macro import MacroMesh
 from meshes.shape_gradients import default_quadrature_degree, shape_gradients
 from solver.coordinate_matrix import CoordinateMatrix
@@ -84,7 +85,7 @@ class MacroProblem:
             quadrature_degree = default_quadrature_degree(self.mesh.topology.cell_name(), degree)
         self.tables = shape_gradients(self.space, quadrature_degree)
         self.n_cells, self.n_q = self.tables.weights.shape
-        self.original_cells: IntArray = self.mesh.topology.original_cell_index[: self.n_cells].astype(np.int64)
+        self.original_cells: IntArray = original_cell_index(self.mesh)[: self.n_cells]
         self.point_ids: IntArray = (self.original_cells[:, None] * self.n_q + np.arange(self.n_q)).ravel()
         self.points = MaterialPoints(measure, materials, self._place(materials, regions), self.point_ids)
         self.materials, self.material_points = self.points.materials, self.points.indices
@@ -167,7 +168,7 @@ class MacroProblem:
         return f"cell {self.original_cells[cell]}, point {q} at ({place}): {self.points.failure(point)}"
 
     def describe_largest(self, outcome: Evaluation) -> str:
-        """The node with the largest residual, in words. Collective."""
+        """The node with the largest residual and a cell that it belongs to, in words. Collective."""
         place = int(np.abs(outcome.residual).argmax()) if outcome.residual.size else -1
         mine = abs(outcome.residual[place]) if place >= 0 else -1.0
         _, rank = self.comm.allreduce((mine, self.comm.rank), MPI.MAXLOC)
@@ -177,7 +178,9 @@ class MacroProblem:
             x = self.space.tabulate_dof_coordinates()[node, : self.measure.dimension]
             where = ", ".join(f"{value:.6g}" for value in x)
             axis = f", component {'xyz'[component]}" if self.block_size > 1 else ""
-            text = f"largest residual {mine:.3g} at node ({where}){axis}"
+            cells = self.original_cells[(self.tables.dofs == place).any(axis=1)]
+            of_cell = f" of cell {cells.min()}" if cells.size else ""
+            text = f"largest residual {mine:.3g} at node ({where}){of_cell}{axis}"
         return str(self.comm.bcast(text, rank))
 
     # Loads and supports ------------------------------------------------------------------------------------------

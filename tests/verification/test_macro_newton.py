@@ -124,7 +124,8 @@ def test_load_above_the_limit_ends_with_a_message_that_names_what_was_tried() ->
     text, progress = str(caught.value), caught.value.progress
     assert f"step {progress.step + 1} did not converge" in text
     assert "iterations" in text or "step lengths" in text
-    assert "node (" in text
+    assert "at node (" in text
+    assert ") of cell " in text
     assert "the smallest allowed is 0.05" in text
     assert "Tried steps of 0.25" in text or "Tried steps of 0.125" in text
     assert 0.0 < progress.time < 0.6
