@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import signal
 from pathlib import Path
 
 import h5py
@@ -162,6 +163,27 @@ def test_a_restart_continues_to_the_same_answer(finished, tmp_path, stop):
     assert record["progress"]["newton_iterations"] == sum(
         int(row["newton_iterations"]) for row in rows(tmp_path / "out/history.csv")
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_run_with_a_restart_point(tmp_path, number):
+    case = load(tmp_path, "output.checkpoint_every=0")
+    results = Results(case, MPI.COMM_SELF, tmp_path / "out", stream=io.StringIO())
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    iterated = results.iterated
+
+    def signalled(record):
+        iterated(record)
+        if record.step == 2 and record.iteration == 1:
+            signal.raise_signal(number)
+
+    results.iterated = signalled
+    with pytest.raises(Interrupted):
+        results.run(build(case, MPI.COMM_SELF))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    assert json.loads((tmp_path / "out/run.json").read_text())["progress"]["step"] == 1
+    run(case, tmp_path / "out", restart=True)
+    assert len(rows(tmp_path / "out/history.csv")) == 4
 
 
 def test_rows_after_the_restart_point_are_dropped(tmp_path):
