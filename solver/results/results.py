@@ -160,7 +160,8 @@ class Results:
             for observer in self._observers:
                 observer.started(problem, time, end)
             on_root(self._comm, lambda: self._open(problem))
-            self._log.open(self._path / names.LOG, keep=self.start is not None)
+            if self._comm.rank != 0:
+                self._open_log()
 
     def iterated(self, record: IterationRecord) -> None:
         """Pass the iteration on."""
@@ -224,6 +225,10 @@ class Results:
             },
         }
         self._directory.open(dump_yaml(self._case), record, self._first_step)
+        self._open_log()
+
+    def _open_log(self) -> None:
+        self._log.open(self._path / names.LOG, keep=self.start is not None)
 
     def _save(self, problem: MacroProblem) -> None:
         """Write a restart point of the last accepted increment, unless it is there already. Collective."""
