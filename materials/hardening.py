@@ -33,6 +33,7 @@ class Hardening:
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "allow_inf_nan": False}
 
     type: Literal["linear", "voce", "swift"] = "linear"
+    """How the yield stress grows."""
     H: NonNegative = 0.0
     """Linear isotropic hardening modulus dσ_y/dα."""
     saturation_stress: Positive | None = None

@@ -23,6 +23,7 @@ class Laminate:
     fraction: Annotated[float, Gt(0.0), Lt(1.0)] = 0.5
     """Volume fraction of the first phase."""
     normal: Literal["x", "y", "z"] = "x"
+    """Direction across the layers."""
     resolution: Annotated[int, Ge(1)] = 2
     """Elements along an edge of the cell; along the normal, each layer has at least one."""
 

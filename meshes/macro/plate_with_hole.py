@@ -27,6 +27,7 @@ class PlateWithHole:
     size: tuple[Annotated[float, Gt(0.0)], Annotated[float, Gt(0.0)]] = (1.0, 1.0)
     """Edge lengths of the quarter."""
     radius: Annotated[float, Gt(0.0)] = 0.25
+    """Radius of the hole."""
     radial_divisions: Annotated[int, Ge(1)] | None = None
     """Elements from the hole outwards; by default the larger of `divisions`."""
     grading: Annotated[float, Ge(1.0)] = 3.0

@@ -62,20 +62,29 @@ class Case(LocatedCase):
     title: Annotated[str, Field(max_length=200)] = ""
     """One line for reports; by default the name of the file."""
     physics: Physics
+    """What the macroscale solves for."""
     dimension: Literal[2, 3]
     """2: plane strain for mechanics; 3."""
     plane: Literal["strain", "stress"] | None = None
     """Only plane strain; `stress` is reserved."""
     mesh: MeshSection
+    """The macroscopic mesh."""
     regions: Annotated[dict[str, Name], Field(min_length=1)]
     """Physical group, or `all`, -> name of a material."""
     boundary_conditions: tuple[BoundaryCondition, ...]
+    """Prescribed values and loads."""
     load: LoadSection
+    """Pseudo-time, increments and load factor."""
     materials: Annotated[Materials, Field(min_length=1)]
+    """Name -> what answers at the integration points."""
     rves: dict[Name, RveSection] = Field(default_factory=dict)
+    """Name -> representative cell."""
     surrogates: dict[Name, SurrogateRecipe] = Field(default_factory=dict)
+    """Name -> recipe of a surrogate."""
     solver: SolverSection = SolverSection()
+    """Tolerances, limits and PETSc options."""
     output: OutputSection = OutputSection()
+    """What a run writes."""
 
     @property
     def measure(self) -> Measure:

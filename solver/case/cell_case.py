@@ -32,11 +32,17 @@ class CellCase(LocatedCase):
     """A cell and the path it is driven along."""
 
     title: Annotated[str, Field(max_length=200)] = ""
+    """One line for the result; by default the name of the file."""
     physics: Physics
+    """What the cell solves for."""
     dimension: Literal[2, 3]
+    """2: plane strain for mechanics; 3."""
     rve: RveSection
+    """The cell, as under `rves` of a case."""
     path: PathSection
+    """The macroscopic states to visit."""
     solver: SolverSection = SolverSection()
+    """As in a case; only `cell` has an effect."""
 
     @property
     def measure(self) -> Measure:

@@ -49,7 +49,9 @@ class AuditSection(Section):
     """Surrogate points that are solved again by the cell, to measure the error in the run."""
 
     fraction: Annotated[float, Field(ge=0, le=1)] = 0.02
+    """Share of the surrogate points."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the choice."""
 
 
 class AdaptiveMaterialSection(Section):
@@ -57,14 +59,19 @@ class AdaptiveMaterialSection(Section):
 
     type: Literal["adaptive"]
     rve: Name
+    """Name of the cell in `rves`."""
     surrogate: Name
     """Name of the recipe in `surrogates`."""
     model: Annotated[str, Field(min_length=1)] | None = None
     """Folder of a trained model to start from."""
     mode: Literal["concurrent", "iterate"] = "concurrent"
+    """Whether the surrogate learns during the run, or between repetitions of it."""
     trust: TrustSection = TrustSection()
+    """When an answer of the surrogate is believed."""
     retrain: RetrainSection = RetrainSection()
+    """When the surrogate is trained again."""
     audit: AuditSection = AuditSection()
+    """Which of its points are solved again by the cell."""
 
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ class GeneratedMesh(Discretization):
     """A mesh from a generator, whose own parameters stand beside these keys."""
 
     element: ElementName
+    """Element of the mesh."""
 
 
 class MeshFile(Discretization):

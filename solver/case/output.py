@@ -14,6 +14,7 @@ class Probe(Section):
     """A point whose field value is recorded at every accepted increment."""
 
     name: ColumnName
+    """Name of its columns in probes.csv."""
     point: Vector
     """Coordinates in the reference configuration; must lie in the mesh."""
     field: str | None = None
@@ -31,12 +32,14 @@ class OutputSection(Section):
     """What a run writes besides history.csv."""
 
     fields: tuple[str, ...] | None = None
-    """Fields for ParaView; by default the unknown, its gradient, the flux and, in mechanics, the von Mises stress."""
+    """Fields for ParaView; by default the unknown, its gradient, the flux and, in mechanics, stress and von_mises."""
     every: Count = 1
     """Accepted increments between two writes of the fields; the last one is always written."""
     probes: tuple[Probe, ...] = ()
+    """Points whose values are recorded in probes.csv."""
     reactions: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     """Boundaries whose total reaction is recorded."""
     localize: tuple[LocalizedPoint, ...] = ()
+    """Points whose cells are written to localization/."""
     checkpoint_every: Annotated[int, Field(ge=0)] = 1
     """Accepted increments between two restart points; 0 writes one at the end or when interrupted only."""

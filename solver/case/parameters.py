@@ -13,7 +13,7 @@ from pydantic import Field
 def parameter_fields(declared: type[Any]) -> dict[str, Any]:
     """Field definitions for `pydantic.create_model`: annotation, default and description of each dataclass field."""
     hints = get_type_hints(declared, include_extras=True)
-    descriptions = _attribute_docstrings(declared)
+    descriptions = attribute_docstrings(declared)
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(declared):
         description = descriptions.get(field.name)
@@ -32,8 +32,8 @@ def summary(declared: type[Any]) -> str:
     return (inspect.getdoc(declared) or declared.__name__).splitlines()[0]
 
 
-def _attribute_docstrings(declared: type[Any]) -> dict[str, str]:
-    """The string under each annotated attribute of a class and its bases."""
+def attribute_docstrings(declared: type[Any]) -> dict[str, str]:
+    """The string under each annotated field of a dataclass and its bases."""
     found: dict[str, str] = {}
     for base in reversed(declared.__mro__):
         if not dataclasses.is_dataclass(base):

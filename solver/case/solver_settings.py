@@ -38,7 +38,9 @@ class SolverSection(Section):
     scheme: Literal["nested", "monolithic"] = "nested"
     """`nested` converges every cell within each macroscopic iteration."""
     macro: MacroNewtonSection = MacroNewtonSection()
+    """Newton's method of the macroscale."""
     cell: CellNewtonSection = CellNewtonSection()
+    """Newton's method of the cells."""
     linear_solver: Literal["auto", "direct", "iterative"] = "auto"
     """Macroscopic systems: MUMPS (direct), CG or GMRES with GAMG (iterative), by size (auto)."""
     petsc_options: dict[OptionName, str | int | float | bool | None] = Field(default_factory=dict)

@@ -20,16 +20,20 @@ class SamplingSection(Section):
     """Macroscopic paths that the cell is solved on."""
 
     paths: Count
+    """Number of paths."""
     steps: Count = 10
+    """Increments of each path."""
     range: Positive
     """Largest component of strain, or of F − I."""
     seed: Seed = 0
+    """Seed of the paths."""
 
 
 class TrainingSection(Section):
     """How the network is trained."""
 
     seed: Seed = 0
+    """Seed of weights and batches."""
 
 
 class SurrogateRecipe(Section):
@@ -38,8 +42,12 @@ class SurrogateRecipe(Section):
     rve: Name
     """Name of the cell in `rves`."""
     family: Literal["ann", "rnn", "energy", "dissipative", "gp"]
+    """Kind of surrogate."""
     ensemble: Count = 1
     """Members, each trained with its own seed."""
     network: NetworkSection = NetworkSection()
+    """Architecture of the network."""
     sampling: SamplingSection
+    """What it learns from."""
     training: TrainingSection = TrainingSection()
+    """How it is trained."""
