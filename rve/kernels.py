@@ -141,11 +141,6 @@ def assemble_phase(  # type: ignore[no-untyped-def]
                     factor = tangent[r, s]
                     for a in range(n_local):
                         cb[r, a] += factor * b[s, a]
-            for r in range(g):
-                for a in range(n_local):
-                    dof = dofs[e, a]
-                    if dof >= 0:
-                        flux_sensitivity[r, dof] += cb[r, a]
             if not symmetric:
                 for s in range(g):
                     for a in range(n_local):
@@ -161,18 +156,23 @@ def assemble_phase(  # type: ignore[no-untyped-def]
             if dof >= 0:
                 residual[dof] += local_force[a]
                 absolute_force[dof] += abs(local_force[a])
+                for r in range(g):
+                    total = 0.0
+                    for q in range(n_points):
+                        total += weighted_tangent_matrix[q, r, a]
+                    flux_sensitivity[r, dof] += total
 
         # K_ab = Σ B_ra (CB)_rb over all points and components, row by row: the columns are contiguous.
         b_all = matrix.reshape(stacked, n_local)
         cb_all = weighted_tangent_matrix.reshape(stacked, n_local)
         for a in range(n_local):
             first = a if symmetric else 0
-            for c in range(first, n_local):
+            for c in range(n_local):
                 row[c] = 0.0
             for r in range(stacked):
                 factor = b_all[r, a]
                 if factor != 0.0:
-                    for c in range(first, n_local):
+                    for c in range(n_local):
                         row[c] += factor * cb_all[r, c]
             for c in range(first, n_local):
                 position = scatter[e, a, c]
