@@ -24,7 +24,7 @@ def _describe_mappings_of_laws(definitions: dict[str, Any]) -> None:
     for law in LAWS.values():
         for hint in get_type_hints(law).values():
             for member in get_args(hint):
-                if dataclasses.is_dataclass(member) and member.__name__ in definitions:
+                if isinstance(member, type) and dataclasses.is_dataclass(member) and member.__name__ in definitions:
                     definition = definitions[member.__name__]
                     definition["description"] = summary(member)
                     for name, text in attribute_docstrings(member).items():
