@@ -41,5 +41,6 @@ class OutputSection(Section):
     """Boundaries whose total reaction is recorded."""
     localize: tuple[LocalizedPoint, ...] = ()
     """Points whose cells are written to localization/."""
-    checkpoint_every: Annotated[int, Field(ge=0)] = 1
-    """Accepted increments between two restart points; 0 writes one at the end or when interrupted only."""
+    checkpoint_every: Annotated[int, Field(ge=0)] | None = None
+    """Accepted increments between two restart points; 0 writes one at the end or when interrupted only. By default
+    after every increment, unless writing would take more than a twentieth of the wall time."""

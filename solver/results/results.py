@@ -22,6 +22,7 @@ from solver.records import IncrementRecord, IterationRecord, Observer
 from solver.restart import RestartPoint
 from solver.results import run_directory as names
 from solver.results.checkpoint import Header, read_checkpoint, write_checkpoint
+from solver.results.checkpoint_policy import CheckpointPolicy
 from solver.results.display import create_display
 from solver.results.environment import machine, versions
 from solver.results.fields import Fields
@@ -91,6 +92,7 @@ class Results:
         self._closed = False
         self._log = RunLog(comm)
         self._pace = Pace()
+        self._checkpoints = CheckpointPolicy(case.output.checkpoint_every, comm)
 
         output, keep = case.output, self._first_step
         probes = [Probe(probe.name, probe.point, probe.field or case.measure.primary_name) for probe in output.probes]
@@ -180,8 +182,7 @@ class Results:
             self._totals.add(record)
             for observer in self._observers:
                 observer.accepted(problem, record)
-            every = self._case.output.checkpoint_every
-            if every and record.step % every == 0:
+            if self._checkpoints.due(record.step):
                 self._save(problem)
             if self._directory is not None:
                 self._directory.update({"progress": self._progress(), "timings": self._timings()})
@@ -238,7 +239,9 @@ class Results:
         path = self._path / names.CHECKPOINT
         if self._comm.rank == 0:
             path.parent.mkdir(exist_ok=True)
+        began = clock.perf_counter()
         write_checkpoint(path, RestartPoint(progress, problem.state()), self._header, self._comm)
+        self._checkpoints.written(clock.perf_counter() - began)
         self._saved_step = progress.step
 
     def _finish(self, status: RunStatus, message: str | None) -> None:
