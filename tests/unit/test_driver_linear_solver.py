@@ -40,7 +40,7 @@ def random_symmetric(eigenvalues: FloatArray) -> FloatArray:
 def clamped(element: str, divisions: int, physics: Physics = Physics.SMALL_STRAIN) -> tuple[MacroProblem, FloatArray]:
     """A problem with its matrix assembled, and a right-hand side."""
     material = law("conductive", k=3.0) if physics is Physics.HEAT else law("elastic", E=100.0, nu=0.3)
-    problem = problem_of(grid(element, divisions), physics, material)
+    problem = problem_of(grid(element, divisions, comm=MPI.COMM_SELF), physics, material)
     problem.prescribe("left", [0.0] * problem.block_size)
     problem.load_boundary("right", [1.0] * problem.block_size)
     problem.start(1.0)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 
 from materials.measures import Physics
 from solver.loading import LoadFactor
@@ -10,7 +11,9 @@ from tests.verification.macro_runs import grid, law, problem_of
 
 
 def elastic(element: str = "quadrilateral", divisions: int = 3, degree: int = 1) -> MacroProblem:
-    return problem_of(grid(element, divisions), Physics.SMALL_STRAIN, law("elastic", E=1.0, nu=0.3), degree)
+    return problem_of(
+        grid(element, divisions, comm=MPI.COMM_SELF), Physics.SMALL_STRAIN, law("elastic", E=1.0, nu=0.3), degree
+    )
 
 
 def test_load_factor_is_piecewise_linear() -> None:

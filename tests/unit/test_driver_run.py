@@ -48,7 +48,9 @@ output: {reactions: [left]}
 
 def cook() -> MacroProblem:
     material = law("neo_hookean", E=100.0, nu=0.3)
-    problem = problem_of(mesh_of("cook_membrane", "triangle", divisions=(3, 3)), Physics.FINITE_STRAIN, material)
+    problem = problem_of(
+        mesh_of("cook_membrane", "triangle", MPI.COMM_SELF, divisions=(3, 3)), Physics.FINITE_STRAIN, material
+    )
     problem.prescribe("left", [0.0, 0.0])
     problem.load_boundary("right", [0.0, 10.0])
     return problem
@@ -122,14 +124,14 @@ def case_file(folder: Path, text: str) -> Path:
 
 
 def test_case_becomes_a_run_with_the_exact_answer(tmp_path: Path) -> None:
-    driver = build(load_case(case_file(tmp_path, CASE)), MPI.COMM_WORLD)
+    driver = build(load_case(case_file(tmp_path, CASE)), MPI.COMM_SELF)
     watch = Watch()
     records: list[IncrementRecord] = watch.records
     driver.run([watch])
     assert watch.times == [0.5, 1.0, 1.5, 2.0]
     assert [record.load_factor for record in records] == [0.5, 1.0, 0.5, 0.0]
     np.testing.assert_allclose(driver.problem.solution.x.array, 0.0, atol=1e-14)
-    half = build(load_case(case_file(tmp_path, CASE), ["load.end=1.5", "load.steps=3"]), MPI.COMM_WORLD)
+    half = build(load_case(case_file(tmp_path, CASE), ["load.end=1.5", "load.steps=3"]), MPI.COMM_SELF)
     half.run()
     # plane strain, free sides: ε_xx = σ (1 − ν²)/E
     right = half.problem.boundary_nodes("right")
@@ -142,7 +144,7 @@ def test_case_becomes_a_run_with_the_exact_answer(tmp_path: Path) -> None:
 def test_cell_of_a_case_answers_like_its_law_and_is_counted(tmp_path: Path) -> None:
     path = case_file(tmp_path, CASE)
     plain, layered = (
-        build(load_case(path, [f"regions.all={name}", "load.end=1.5", "load.steps=3"]), MPI.COMM_WORLD)
+        build(load_case(path, [f"regions.all={name}", "load.end=1.5", "load.steps=3"]), MPI.COMM_SELF)
         for name in ("body", "layered")
     )
     watch = Watch()
@@ -167,7 +169,7 @@ def test_what_only_the_mesh_can_tell_is_bad_input_with_its_line(
     tmp_path: Path, override: str, words: list[str]
 ) -> None:
     with pytest.raises(BadInput) as caught:
-        build(load_case(case_file(tmp_path, CASE), [override]), MPI.COMM_WORLD)
+        build(load_case(case_file(tmp_path, CASE), [override]), MPI.COMM_SELF)
     text = str(caught.value)
     assert "case.yaml:" in text or "--set" in text
     for word in words:

@@ -30,17 +30,17 @@ def law(name: str, **parameters: object) -> Law:
     return LAWS[name](**parameters)  # type: ignore[arg-type]
 
 
-def mesh_of(generator: str, element: str, **parameters: object) -> MacroMesh:
-    """A generated mesh on all ranks."""
+def mesh_of(generator: str, element: str, comm: MPI.Comm = MPI.COMM_WORLD, **parameters: object) -> MacroMesh:
+    """A generated mesh."""
     source: Generator = GENERATORS[generator](**parameters)  # type: ignore[arg-type,assignment]
-    return build_macro_mesh(MPI.COMM_WORLD, source, element)
+    return build_macro_mesh(comm, source, element)
 
 
-def grid(element: str, divisions: int, distortion: float = 0.0) -> MacroMesh:
+def grid(element: str, divisions: int, distortion: float = 0.0, comm: MPI.Comm = MPI.COMM_WORLD) -> MacroMesh:
     """The unit square or cube; `distortion` moves inner nodes smoothly, so that no cell is a rectangle any more."""
     dimension = DIMENSION[element]
     name = "rectangle" if dimension == 2 else "box"
-    macro = mesh_of(name, element, divisions=(divisions,) * dimension)
+    macro = mesh_of(name, element, comm, divisions=(divisions,) * dimension)
     x = macro.mesh.geometry.x
     bubble = np.prod(np.sin(np.pi * x[:, :dimension]), axis=1)
     for i in range(dimension):
