@@ -10,8 +10,8 @@ from dolfinx import fem
 from numpy.typing import NDArray
 
 from materials.law import Law
-from materials.measures import Measure
-from meshes.cells import CellMesh, boundary_nodes, periodic_map
+from materials.measures import Measure, Physics
+from meshes.cells import CellMesh, boundary_nodes, periodic_map, solid_is_connected
 from meshes.shape_gradients import ShapeGradients, default_quadrature_degree, shape_gradients
 
 IndexArray = NDArray[np.int32]
@@ -96,13 +96,21 @@ def build_cell(
     """Prepare a cell mesh for batched RVE updates; `laws` maps phase names to laws.
 
     Raises:
-        ValueError: a phase has no law, or the boundary condition is not available.
+        ValueError: a phase has no law, voids leave a part of the solid loose, or the boundary condition is not
+            available.
     """
     if boundary not in ("periodic", "linear"):
         raise ValueError(f"boundary condition '{boundary}' of a cell is not available: use periodic or linear")
     missing = sorted(set(mesh.phases) - set(laws))
     if missing:
         raise ValueError(f"no law for phase {', '.join(missing)} of the cell; given: {', '.join(sorted(laws))}")
+
+    voids = [name for name in mesh.phases if laws[name].void]
+    if voids and not solid_is_connected(mesh, voids, mechanical=measure.physics is not Physics.HEAT):
+        raise ValueError(
+            f"the solid of the cell does not hold together without {', '.join(voids)}: a part of it would move freely; "
+            f"fill the void with a very soft law, or change the geometry"
+        )
 
     block_size = measure.block_size
     shape = (block_size,) if block_size > 1 else ()
@@ -116,7 +124,7 @@ def build_cell(
     solid = {
         name: np.flatnonzero(tag_of_element == tag).astype(np.int32)
         for name, tag in mesh.phases.items()
-        if not laws[name].void
+        if name not in voids
     }
     dof_of = _admissible_dofs(mesh, space, tables, solid, boundary, block_size)
     n_dofs = int(dof_of.max(initial=-1)) + 1
