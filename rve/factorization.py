@@ -105,12 +105,14 @@ class _Method:
         package = "cholmod" if symmetric and definite and _has_cholmod() else "mumps"
         self._preconditioner.setFactorSolverType(package)
         self._counts_pivots = package == "mumps" and symmetric and not definite
-        for option, value in _CHOLMOD_OPTIONS.items():
-            PETSc.Options(_PREFIX)[option] = value
+        self._options = _CHOLMOD_OPTIONS if package == "cholmod" else {}
 
     def refactor(self) -> bool:
         """Factorise the present values; false when this method cannot."""
         self._matrix.stateIncrease()
+        for option, value in self._options.items():  # read at the first set-up; PETSc reports those set for nothing
+            PETSc.Options(_PREFIX)[option] = value
+        self._options = {}
         try:
             self._preconditioner.setUp()
         except PETSc.Error:

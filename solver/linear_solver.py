@@ -40,7 +40,8 @@ class LinearSolver:
         options: PETSc options without prefix (`ksp_type`, `pc_type`, …); they go before the defaults.
 
     Raises:
-        ValueError: a method for symmetric matrices is asked for although the tangents are not symmetric.
+        ValueError: a method for symmetric matrices is asked for although the tangents are not symmetric, or PETSc
+            does not know a name in the options.
     """
 
     def __init__(
@@ -132,8 +133,15 @@ class LinearSolver:
         chosen = self._defaults() | self._options
         for name, value in chosen.items():
             database[name] = value
-        ksp.setFromOptions()  # multigrid levels read theirs at set-up: the database keeps them under this prefix
         ksp.setOperators(self._matrix)
+        try:
+            ksp.setFromOptions()  # multigrid levels read theirs at set-up: the database keeps them under this prefix
+            if ksp.getPC().getType() in ("lu", "cholesky", "ilu", "icc"):
+                ksp.getPC().setFactorSetUpSolverType()
+        except PETSc.Error as error:
+            for name in chosen:  # PETSc ends with a warning of options that nobody read
+                database.delValue(name)
+            raise ValueError(f"PETSc refuses {_listed(self._options)}: {_reason_of(error)}") from None
         return ksp
 
     def _set_up(self) -> bool:
@@ -177,6 +185,17 @@ def _refuse_symmetric_methods(options: Options) -> None:
                 f"{key} '{options[key]}' needs a symmetric tangent, but a material declares that its tangent is not "
                 f"symmetric; use {instead}"
             )
+
+
+def _listed(options: Options) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in options.items())
+
+
+def _reason_of(error: PETSc.Error) -> str:
+    """What PETSc says is wrong, without its stack of calls: the last line that is not a place or a hint."""
+    lines = [line.partition("] ")[2].strip() for line in str(error).splitlines() if line.startswith("[")]
+    told = [line for line in lines if "() at " not in line and not line.startswith("See https")]
+    return told[-1] if told else str(error).splitlines()[0]
 
 
 def _reason_name(reason: int) -> str:

@@ -15,6 +15,9 @@ from solver.records import IterationRecord
 
 log = logging.getLogger(__name__)
 
+DROWNED = 1e-3
+"""Rounding errors above this share of the loads leave no equilibrium to find: nothing resists the displacements."""
+
 ROUND_OFF_SHARE = 1e-3
 """A residual below this share of its tolerance ends the iteration, however large the last correction was."""
 
@@ -107,6 +110,7 @@ class Newton:
         external = problem.external.forces(attempt.factor)
         start = problem.solution.x.array.copy()
         state = self._predict(attempt, external, start, reference_force)
+        loads = problem.comm.allreduce(float(np.abs(external).max(initial=0.0)), MPI.MAX)
         correction = state.values - start
         length = 1.0
         records: list[IterationRecord] = []
@@ -117,6 +121,8 @@ class Newton:
             record = IterationRecord(attempt.step, attempt.time, len(records), relative, ratio, length)
             records.append(record)
             report(record)
+            if loads > 0.0 and state.round_off > DROWNED * max(loads, reference_force):
+                raise StepRejected(self._drowned(state, loads), divergent=True)
             tolerance = max(settings.residual_tolerance * reference, state.round_off)
             small = state.largest <= max(ROUND_OFF_SHARE * settings.residual_tolerance * reference, state.round_off)
             if state.largest <= tolerance and (small or ratio <= settings.correction_tolerance):
@@ -209,6 +215,14 @@ class Newton:
         largest = np.empty_like(local)
         self._problem.comm.Allreduce(local, largest, MPI.MAX)
         return float(largest[0] / largest[1]) if largest[1] > 0.0 else float(largest[0] > 0.0)
+
+    def _drowned(self, state: Evaluation, loads: float) -> str:
+        size = self._problem.comm.allreduce(float(np.abs(state.values).max(initial=0.0)), MPI.MAX)
+        return (
+            f"values of up to {size:.1e} answer loads of {loads:.1e}, beyond what rounding lets anyone check: the "
+            f"stiffness is singular or nearly so; support the body, or look for a material with no stiffness in some "
+            f"direction; {self._problem.describe_largest(state)}"
+        )
 
     def _too_many(self, records: list[IterationRecord], state: Evaluation) -> str:
         last = ", ".join(f"{record.residual:.1e}" for record in records[-3:])
