@@ -24,6 +24,13 @@ ROUND_OFF_SHARE = 1e-3
 SUFFICIENT_DECREASE = 1e-4
 """Share of the decrease predicted by the tangent that a line search asks for (Armijo)."""
 
+MEMORY = 4
+"""Iterates whose largest residual a step must stay below (Grippo, Lampariello, Lucidi 1986, SIAM J. Numer. Anal. 23).
+
+On the way to equilibrium the residual has to grow now and then: a slender part that bends at large displacements passes
+through states of high membrane force. Against the last residual alone, steps would become too short to go anywhere.
+"""
+
 
 TURNING = 2.0
 """Work of the first iterate over what the committed tangent predicts, from which on the load has turned."""
@@ -114,6 +121,7 @@ class Newton:
         correction = state.values - start
         length = 1.0
         records: list[IterationRecord] = []
+        norms: list[float] = []
         while True:
             reference = max(reference_force, state.force)
             ratio = self._ratio(correction, state.values - start)
@@ -133,7 +141,8 @@ class Newton:
                 raise Interrupted
             problem.assemble(state.fields.tangent)
             direction = problem.with_ghosts(self._solve(-state.residual))
-            state, length = self._search(state, direction, external, attempt.dt, tolerance)
+            norms.append(state.norm)
+            state, length = self._search(state, max(norms[-MEMORY:]), direction, external, attempt.dt, tolerance)
             correction = length * direction
 
     def _predict(self, attempt: Attempt, external: FloatArray, start: FloatArray, reference_force: float) -> Evaluation:
@@ -186,15 +195,21 @@ class Newton:
         return solution
 
     def _search(
-        self, state: Evaluation, direction: FloatArray, external: FloatArray, dt: float, tolerance: float
+        self,
+        state: Evaluation,
+        highest: float,
+        direction: FloatArray,
+        external: FloatArray,
+        dt: float,
+        tolerance: float,
     ) -> tuple[Evaluation, float]:
-        """Step along `direction`; the full step unless points fail or the residual does not decrease."""
+        """Step along `direction`; the full step unless points fail or the residual is not below `highest`."""
         length = 1.0
         tried = []
         searching = self._settings.line_search
         for _ in range(self._settings.max_backtracks + 1 if searching else 1):
             trial = self._problem.evaluate(state.values + length * direction, external, dt)
-            enough = (1.0 - SUFFICIENT_DECREASE * length) * state.norm if searching else np.inf
+            enough = (1.0 - SUFFICIENT_DECREASE * length) * highest if searching else np.inf
             if trial.failed == 0 and (trial.norm <= enough or trial.largest <= tolerance):
                 return trial, length
             tried.append(f"{length:.3g}")

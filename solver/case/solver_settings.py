@@ -15,7 +15,7 @@ class MacroNewtonSection(Section):
 
     residual_tolerance: Tolerance = 1e-8
     """Largest residual over the largest assembled absolute force seen."""
-    correction_tolerance: Tolerance = 1e-6
+    correction_tolerance: Tolerance = 1e-4
     """Largest component of a correction over the largest component of the increment."""
     max_iterations: Count = 20
     """Iterations before the increment is cut back."""

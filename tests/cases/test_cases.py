@@ -1,0 +1,47 @@
+"""Every file in cases/ runs, converges quadratically and gives its pinned numbers. Dropping a case in adds a test."""
+
+import csv
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from solver.cli import execute
+
+ROOT = Path(__file__).parents[2]
+CASES = sorted((ROOT / "cases").glob("*.yaml"))
+PINNED = YAML(typ="safe").load((Path(__file__).parent / "pinned.yaml").read_text(encoding="utf-8"))
+
+
+def rows(table: Path) -> list[dict[str, float]]:
+    """A table of the run directory, row by row."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("case", CASES, ids=lambda path: path.stem)
+def test_case_gives_its_pinned_numbers(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "run"
+    assert execute(["run", str(case), "--out", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out, "the end of a run says where the results are"
+
+    last = rows(out / "probes.csv")[-1] | rows(out / "reactions.csv")[-1]
+    pinned = PINNED[case.stem]
+    assert pinned, f"pin numbers of {case.name} in tests/cases/pinned.yaml, out of {last}"
+    for name, value in pinned.items():
+        assert last[name] == pytest.approx(value, rel=1e-6), name
+
+    _assert_quadratic(rows(out / "iterations.csv"))
+
+
+def _assert_quadratic(iterations: list[dict[str, float]]) -> None:
+    """The last iteration of an increment that starts above rounding leaves at most 100 times the squared residual,
+    down to what the tolerance of the cells leaves in it."""
+    for step in {row["step"] for row in iterations}:
+        residuals = [row["residual"] for row in iterations if row["step"] == step]
+        pairs = [(before, after) for before, after in pairwise(residuals) if 1e-9 < before < 1e-3]
+        if pairs:
+            before, after = pairs[-1]
+            assert after <= max(100.0 * before**2, 1e-11), f"step {step:g}: {residuals}"
