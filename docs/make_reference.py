@@ -25,6 +25,8 @@ _BLOCK = re.compile(r"(<!-- generated: (\w+) (\w+) -->\n)(?:.*?)(<!-- end -->)",
 _NOT_OWN = ("type", "law", "generator", "element", "degree", "quadrature_degree", "formulation")
 """Keys that every law or generator has."""
 
+_PLURALS = {"list of": "lists of", "number": "numbers", "mapping": "mappings", "text": "names"}
+
 
 def definitions() -> dict[str, dict[str, Any]]:
     """Every definition of the schemas of case files and cell files by name, the files included."""
@@ -68,7 +70,7 @@ def parameters(name: str, known: dict[str, dict[str, Any]]) -> str:
     return table(("parameter", "type", "default", "meaning"), rows)
 
 
-def state(name: str, known: dict[str, dict[str, Any]]) -> str:
+def state(name: str, _known: dict[str, dict[str, Any]]) -> str:
     """What a law declares."""
     law = LAWS[name]
     physics = f"`{law.physics}`" if law.physics is not None else "any"
@@ -108,7 +110,7 @@ def _array_words(schema: dict[str, Any], known: dict[str, dict[str, Any]]) -> st
     nullable = any(member.get("type") == "null" for member in item.get("anyOf", ()))
     words = type_words(item, known) + (" or null" if nullable else "")
     count = f"{low} or {high} " if low and high and high > low else f"at least {low} " if low and low > 1 else ""
-    for singular, plural in (("list of", "lists of"), ("number", "numbers"), ("mapping", "mappings"), ("text", "names")):
+    for singular, plural in _PLURALS.items():
         if words.startswith(singular):
             return f"list of {count}{plural}{words.removeprefix(singular)}"
     return f"list of {count}({words})"

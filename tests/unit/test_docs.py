@@ -19,7 +19,9 @@ from ruamel.yaml import YAML
 
 from solver.case.errors import BadInput
 from solver.case.loading import parse_case, parse_cell_case
-from solver.cli import app
+from solver.cli import app, execute
+from solver.report.run_data import read_run
+from solver.report.style import figure_style
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -242,3 +244,24 @@ def test_the_examples_of_contributing_work(tmp_path: Path) -> None:
     np.testing.assert_allclose(differences, tangent, rtol=1e-6)
     # never below Dykhne's exact √(k₁ k₂) of the linear checkerboard, which the law starts from
     assert flux[0] @ gradient > 2.0 * gradient @ gradient
+
+
+def test_the_pictures_can_be_drawn_again(tmp_path: Path) -> None:
+    changes = [
+        "mesh.divisions=[2, 2]",
+        "load.steps=1",
+        "load.factor=[[0, 0], [1, 0.05]]",
+        "rves.cell.geometry.resolution=2",
+        "output.localize=[{point: [2, 42]}, {point: [17, 18]}, {point: [43, 57]}]",
+    ]
+    out = tmp_path / "run"
+    overrides = [word for change in changes for word in ("--set", change)]
+    assert execute(["run", str(ROOT / "cases" / "cook_fibre.yaml"), "--out", str(out), "--quiet", *overrides]) == 0
+    gallery = module(ROOT / "docs" / "figures" / "make_gallery.py")
+    picture = module(ROOT / "docs" / "figures" / "make_readme_picture.py")
+    with figure_style():
+        sheet = gallery.thumbnail(read_run(out))
+        picture.draw(out).savefig(tmp_path / "picture.png", dpi=40)
+    assert sheet.size == (sum(width for width, _ in gallery.BOXES), gallery.BOXES[0][1])
+    assert len(sheet.getcolors(1000)) > 20
+    assert (tmp_path / "picture.png").stat().st_size > 5000
