@@ -109,7 +109,7 @@ def check(case_file: CaseFile, overrides: Overrides = []) -> int:  # noqa: B006 
     plan = make_plan(case, comm)
     _warn(suspicions(case))
     if _rank() == 0:
-        print_plan(case.title or case_file.stem, plan)
+        print_plan(case.title or case_file.stem, plan, plain=_parallel())  # mpirun lends its ranks a terminal
     return DONE
 
 

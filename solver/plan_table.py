@@ -5,11 +5,17 @@ from rich.table import Table
 
 from solver.plan import EVALUATIONS_PER_INCREMENT, Plan
 
+WIDTH = 160
+"""Columns where the output goes to a file or a pipe: nobody's window is too narrow for a name."""
 
-def print_plan(title: str, plan: Plan, console: Console | None = None) -> None:
-    """Print the plan on the standard output."""
-    console = console or Console(highlight=False)
-    sizes = Table(title=title, title_justify="left", show_header=False, box=None)
+
+def print_plan(title: str, plan: Plan, plain: bool = False) -> None:
+    """Print the plan on the standard output; `plain` leaves out the control sequences of terminals."""
+    console = Console(highlight=False, force_terminal=False if plain else None)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDTH)
+    console.print(title, markup=False, soft_wrap=True)
+    sizes = Table(show_header=False, box=None)
     sizes.add_column()
     sizes.add_column(justify="right")
     sizes.add_column()

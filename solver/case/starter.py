@@ -60,7 +60,7 @@ def write_starter(name: str) -> Path:
         BadInput: the file exists already, or cannot be written.
     """
     path = Path(name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
-    if not path.stem.strip(". "):
+    if not name.removesuffix(".yaml").removesuffix(".yml").rpartition("/")[2].strip(". "):
         raise BadInput(f"{path}: has no name, write `fe2 new NAME`")
     title = "".join(character if character.isprintable() else " " for character in path.stem)
     text = TEMPLATE.format(name=path, title=f'"{title.replace(chr(92), " ").replace(chr(34), " ")}"')

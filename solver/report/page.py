@@ -177,11 +177,10 @@ def _convergence_pictures(run: RunData, case: dict[str, Any]) -> Iterator[Pictur
     if not run.iterations:
         return
     tolerance = case.get("solver", {}).get("macro", {}).get("residual_tolerance")
-    yield Picture(
-        vector_image(draw_convergence(run.iterations, tolerance)),
-        "Largest residual component over the largest assembled absolute force, for the attempts that were accepted. "
-        "Points along the dashed line converge quadratically.",
-    )
+    caption = "Largest residual component over the largest assembled absolute force, for the accepted attempts."
+    if len(np.unique(run.iterations["step"])) < len(run.iterations["step"]):  # otherwise there is no order to show
+        caption += " Points along the dashed line of slope 2 converge quadratically."
+    yield Picture(vector_image(draw_convergence(run.iterations, tolerance)), caption)
 
 
 def _time_pictures(run: RunData) -> Iterator[Picture]:

@@ -281,11 +281,14 @@ class Results:
         step = self._last.step if self._last is not None else self._first_step
         lines = [
             f"Done: {step} increments in {duration(self._pace.elapsed)}. Results are in {self._path}",
-            f"  fe2 report {self._path}".ljust(48) + "writes report.html, with pictures",
-            f"  paraview {self._path / names.FIELDS}".ljust(48) + "shows the fields",
-            f"  {self._path / names.HISTORY}".ljust(48) + "one row per increment",
         ]
-        return "\n".join(lines)
+        told = {
+            f"fe2 report {self._path}": "writes report.html, with pictures",
+            f"paraview {self._path / names.FIELDS}": "shows the fields",
+            f"{self._path / names.HISTORY}": "one row per increment",
+        }
+        width = max(map(len, told))
+        return "\n".join(lines + [f"  {what:{width}}   {meaning}" for what, meaning in told.items()])
 
 
 def _summed(parts: list[dict[str, dict[str, float]]]) -> dict[str, dict[str, float]]:

@@ -164,6 +164,9 @@ def test_starter_is_a_case(tmp_path: Path) -> None:
     assert suspicions(load_case(path)) == []
     with pytest.raises(BadInput, match="exists already"):
         write_starter(str(path))
+    for nothing in ("", ".yaml", f"{tmp_path}/", f"{tmp_path}/.yml"):
+        with pytest.raises(BadInput, match="has no name"):
+            write_starter(nothing)
 
 
 def test_cell_states() -> None:
