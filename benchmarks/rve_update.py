@@ -16,12 +16,14 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import ufl
 from dolfinx import fem
 from dolfinx.fem.petsc import assemble_matrix, create_matrix
+from dolfinx.mesh import compute_midpoints, meshtags
 from petsc4py import PETSc
 from rich.console import Console
 from rich.table import Table
@@ -30,7 +32,7 @@ from materials.hardening import Hardening
 from materials.laws.elastic import Elastic
 from materials.laws.j2 import J2
 from materials.measures import FloatArray, Measure, Physics
-from meshes.cells import CellGeometry, Inclusion, Laminate, build_cell_mesh
+from meshes.cells import CellGeometry, CellMesh, Inclusion, Laminate, build_cell_mesh
 from rve.cell import Cell, build_cell
 from rve.material import RveMaterial
 
@@ -53,7 +55,7 @@ KINDS = (
     Kind("hexahedra, 2,000 dofs", 3, Laminate(fraction=0.5, normal="x", resolution=9), "hexahedron", 1),
     Kind("hexahedra, 10,000 dofs", 3, Laminate(fraction=0.5, normal="x", resolution=15), "hexahedron", 1),
 )
-TINY = Kind("two elements", 2, Laminate(fraction=0.5, normal="x", resolution=2), "quadrilateral", 1)
+TINY = Kind("nine elements", 2, Laminate(fraction=0.5, normal="x", resolution=3), "quadrilateral", 1)
 
 
 def build(kind: Kind) -> RveMaterial:
@@ -61,10 +63,21 @@ def build(kind: Kind) -> RveMaterial:
     matrix = J2(E=70e3, nu=0.3, yield_stress=100.0, hardening=Hardening(H=500.0))
     stiff = Elastic(E=400e3, nu=0.2)
     mesh = build_cell_mesh(kind.geometry, kind.dimension, kind.element)
-    names = list(mesh.phases)
-    laws = {"matrix": matrix, "inclusion": stiff} if "matrix" in names else dict(zip(names, (matrix, stiff), strict=True))
+    if isinstance(kind.geometry, Laminate):
+        mesh = with_cube(mesh)
+    laws = {"matrix": matrix, "inclusion": stiff}
     cell = build_cell(mesh, laws, Measure(Physics.SMALL_STRAIN, kind.dimension), kind.degree)
     return RveMaterial(cell)
+
+
+def with_cube(mesh: CellMesh) -> CellMesh:
+    """The same grid of quadrilaterals or hexahedra with a cube (square) in the middle instead of layers."""
+    dimension = mesh.mesh.topology.dim
+    cells = np.arange(mesh.mesh.topology.index_map(dimension).size_local, dtype=np.int32)
+    middle = compute_midpoints(mesh.mesh, dimension, cells)[:, :dimension] - 0.5
+    inside = (np.abs(middle) < 0.3).all(axis=1)
+    tags = meshtags(mesh.mesh, dimension, cells, np.where(inside, 2, 1).astype(np.int32))
+    return mesh._replace(cell_tags=tags, phases={"matrix": 1, "inclusion": 2})
 
 
 def load_path(measure: Measure, n_cells: int) -> FloatArray:
@@ -126,12 +139,10 @@ class Yardstick:
         self._form = fem.form(ufl.inner(stress, ufl.sym(ufl.grad(v))) * dx)
         self._assembled = create_matrix(self._form)
 
-        # The reduced, periodic stiffness of an elastic cell; only its numbers matter for the cost.
-        material = RveMaterial(cell)
-        material.bind(np.zeros(1, dtype=np.int64))
-        material.evaluate(1e-6 * np.ones((1, cell.measure.size)), 1.0)
-        self._values = material._solver._factorization.values  # noqa: SLF001
+        # A diagonally dominant matrix on the reduced, periodic sparsity: the cost does not depend on the numbers.
         n, g = cell.n_dofs, cell.measure.size
+        rows = np.repeat(np.arange(n), np.diff(cell.pattern.row_starts))
+        self._values = np.where(rows == cell.pattern.columns, float(n), -0.5)
         arrays = (cell.pattern.row_starts, cell.pattern.columns, self._values)
         self._matrix = PETSc.Mat().createAIJWithArrays((n, n), arrays, comm=PETSc.COMM_SELF)
         self._matrix.setOption(PETSc.Mat.Option.SPD, True)
@@ -244,8 +255,8 @@ def main() -> None:
     Console(width=120).print(table)
     print(f"one update of a cell of a few dofs: {1e3 * overhead:.3f} ms (target: overhead below 0.3 ms)")
     if arguments.out:
-        with open(arguments.out, "w", encoding="utf-8") as file:
-            json.dump({"kinds": rows, "overhead_ms": 1e3 * overhead}, file, indent=2)
+        numbers = {"kinds": rows, "overhead_ms": 1e3 * overhead}
+        Path(arguments.out).write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from rve.cell import Pattern
 
 _PREFIX = "fe2_cell_"
 _CHOLMOD_OPTIONS: dict[str, int] = {
+    "mat_cholmod_nmethods": 9,  # the analysis is done once: let it try every ordering, nested dissection too
     "mat_cholmod_print": 0,  # a lost definiteness is counted and answered, not printed
     # LLᵀ for small matrices too, where CHOLMOD's LDLᵀ would pass over negative pivots in silence
     "mat_cholmod_final_asis": 0,

@@ -37,8 +37,10 @@ def test_case_gives_its_pinned_numbers(case: Path, tmp_path: Path, capsys: pytes
 
 
 def _assert_quadratic(iterations: list[dict[str, float]]) -> None:
-    """The last iteration of an increment that starts above rounding leaves at most 100 times the squared residual,
-    down to what the tolerance of the cells leaves in it."""
+    """The last iteration of an increment that starts above rounding leaves at most 100 times the squared residual.
+
+    Below 1e-11 the tolerance of the cells shows in it.
+    """
     for step in {row["step"] for row in iterations}:
         residuals = [row["residual"] for row in iterations if row["step"] == step]
         pairs = [(before, after) for before, after in pairwise(residuals) if 1e-9 < before < 1e-3]
