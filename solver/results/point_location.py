@@ -8,6 +8,7 @@ from dolfinx.mesh import Mesh
 from mpi4py import MPI
 
 from materials.measures import FloatArray
+from meshes.dolfinx_compat import coordinate_dofs
 
 ON_MESH = 1e-8
 """A point this close to the mesh, relative to the diagonal of its bounding box, counts as lying on it."""
@@ -46,7 +47,7 @@ def locate(mesh: Mesh, point: FloatArray) -> Location:
     if len(owned):
         tree = geometry.bb_tree(mesh, dimension, entities=owned, padding=ON_MESH * diagonal)
         for candidate in geometry.compute_collisions_points(tree, padded[None, :]).array:
-            vertices = mesh.geometry.x[mesh.geometry.dofmap[candidate]]
+            vertices = mesh.geometry.x[coordinate_dofs(mesh)[candidate]]
             distance = float(np.linalg.norm(geometry.compute_distance_gjk(padded[None, :], vertices)))
             nearest = min(nearest, distance)
             index = int(mesh.topology.original_cell_index[candidate])

@@ -4,6 +4,7 @@ import csv
 from itertools import pairwise
 from pathlib import Path
 
+import gmsh
 import pytest
 from ruamel.yaml import YAML
 
@@ -30,8 +31,9 @@ def test_case_gives_its_pinned_numbers(case: Path, tmp_path: Path, capsys: pytes
     last = rows(out / "probes.csv")[-1] | rows(out / "reactions.csv")[-1]
     pinned = PINNED[case.stem]
     assert pinned, f"pin numbers of {case.name} in tests/cases/pinned.yaml, out of {last}"
+    same_gmsh = gmsh.GMSH_API_VERSION.startswith(PINNED["gmsh"])
     for name, value in pinned.items():
-        assert last[name] == pytest.approx(value, rel=1e-6), name
+        assert last[name] == pytest.approx(value, rel=1e-6 if same_gmsh else 1e-2), name
 
     _assert_quadratic(rows(out / "iterations.csv"))
 
