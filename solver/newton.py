@@ -40,7 +40,7 @@ TURNING = 2.0
 class NewtonSettings:
     """Tolerances and limits of the macroscale Newton iteration."""
 
-    residual_tolerance: float = 1e-8
+    residual_tolerance: float = 1e-10
     """Largest residual component over the largest assembled absolute force."""
     correction_tolerance: float = 1e-6
     """Largest component of the last correction over that of the increment."""

@@ -13,7 +13,7 @@ Tolerance = Annotated[float, Field(gt=0, lt=1)]
 class MacroNewtonSection(Section):
     """Newton's method of the macroscale."""
 
-    residual_tolerance: Tolerance = 1e-8
+    residual_tolerance: Tolerance = 1e-10
     """Largest residual over the largest assembled absolute force seen."""
     correction_tolerance: Tolerance = 1e-4
     """Largest component of a correction over the largest component of the increment."""

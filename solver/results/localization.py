@@ -10,10 +10,12 @@ from mpi4py import MPI
 
 from materials.measures import FloatArray, Physics
 from rve.micro_field import MicroField
+from solver.case.errors import WrongValue
 from solver.macro_problem import MacroProblem
 from solver.records import IncrementRecord, IterationRecord
 from solver.results.elements import vtk_permutation
 from solver.results.point_fields import in_space, von_mises
+from solver.results.point_location import PointOutsideMesh, locate
 from solver.results.xdmf import XdmfSeries
 
 log = logging.getLogger(__name__)
@@ -60,8 +62,16 @@ class Localization:
         self._series: dict[str, XdmfSeries] = {}
 
     def started(self, problem: MacroProblem, time: float, end: float) -> None:
-        """Find the integration points."""
+        """Find the integration points.
+
+        Raises WrongValue on all ranks for a point outside the mesh.
+        """
         self._end = end
+        for number, point in enumerate(self._points):
+            try:
+                locate(problem.mesh, point)
+            except PointOutsideMesh as error:
+                raise WrongValue(("output", "localize", number, "point"), f"{error}; move it inside") from None
         for number, point in enumerate(self._points):
             site = nearest_site(problem, f"point_{number}", point)
             if site is None:
@@ -148,9 +158,11 @@ def micro_arrays(micro: MicroField, gradient: FloatArray) -> tuple[dict[str, Flo
     cellwise = {
         "phase": micro.phase.astype(float),
         measure.gradient_name: in_space(measure.to_tensor(micro.gradient), rest),
-        measure.flux_name: in_space(measure.user_flux(micro.flux), np.nan),
+        measure.flux_name: in_space(
+            measure.user_flux(micro.flux), 0.0 if micro.out_of_plane is None else micro.out_of_plane
+        ),
     }
-    if measure.physics is not Physics.HEAT and measure.dimension == 3:
+    if measure.physics is not Physics.HEAT:
         stress = cellwise[measure.flux_name]
         if measure.physics is Physics.FINITE_STRAIN:
             F = cellwise[measure.gradient_name]

@@ -100,15 +100,15 @@ class Results:
         self._display = create_display(comm, self._pace, data["title"], quiet=quiet, stream=self._stream)
         self._fields = Fields(out_dir / names.FIELDS, case.output_fields, output.every, keep)
         self._localization = Localization(out_dir / names.LOCALIZATION, places, output.every, keep)
-        # Probes and reactions come first: they may refuse the case, before anything is replaced.
+        # Probes, reactions and localised points come first: they may refuse the case, before anything is replaced.
         self._observers: list[Observer] = []
         if probes:
             self._observers.append(Probes(out_dir / names.PROBES, probes, keep))
         if output.reactions:
             self._observers.append(Reactions(out_dir / names.REACTIONS, output.reactions, keep))
         self._observers += [
-            self._fields,
             self._localization,
+            self._fields,
             History(out_dir / names.HISTORY, keep),
             Iterations(out_dir / names.ITERATIONS, keep),
             self._display,

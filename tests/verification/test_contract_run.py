@@ -185,6 +185,39 @@ def test_resolved_case_gives_the_same_run(tmp_path: Path) -> None:
     assert len(table(again / "probes.csv")["step"]) == 3
 
 
+@pytest.mark.parametrize(("element", "cell"), [("triangle", "quadrilateral"), ("quadrilateral", "triangle")])
+def test_cells_of_one_phase_are_their_law_with_default_tolerances(element: str, cell: str, tmp_path: Path) -> None:
+    """Rounding decides which tangent points on the yield surface take; both ways lead to the same equilibrium."""
+    law = {"law": "j2", "E": 70e3, "nu": 0.3, "yield_stress": 100, "hardening": 500}
+    conditions = [{"boundary": "left", "displacement": [0, 0]}, {"boundary": "right", "traction": [0, 30.0]}]
+    load = {"steps": 4, "factor": [[0, 0], [0.5, 1], [1, -0.5]], "adaptive": {"min_step": 1e-3, "max_step": 0.25}}
+    output = {"probes": [{"name": "corner", "point": [LENGTH, 1.0]}], "reactions": ["left"]}
+    plain = body(element, 2, "small_strain", law, conditions, load=load, output=output)
+    plain["mesh"]["divisions"] = [2, 1]
+    generator = {"generator": "laminate"} if cell == "quadrilateral" else {"generator": "inclusion", "resolution": 4}
+    phases = ("a", "b") if cell == "quadrilateral" else ("matrix", "inclusion")
+    section = {"geometry": generator, "element": cell, "degree": 2, "phases": dict.fromkeys(phases, law)}
+    two_scale = plain | {"materials": {"m": {"type": "rve", "rve": "cell"}}, "rves": {"cell": section}}
+    outs = []
+    for name, case in (("plain", plain), ("two_scale", two_scale)):
+        (tmp_path / name).mkdir()
+        outs.append(run(case, tmp_path / name))
+    assert int(table(outs[0] / "history.csv")["newton_iterations"].max()) > 2
+    for file, column in (("probes.csv", "corner_y"), ("reactions.csv", "left_x"), ("reactions.csv", "left_y")):
+        first, second = (table(out / file) for out in outs)
+        scale = max(np.abs(first[name]).max() for name in first if name not in ("step", "time"))
+        np.testing.assert_allclose(second[column], first[column], rtol=0, atol=1e-10 * scale)
+
+
+def test_localised_points_outside_the_mesh_are_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    law = {"law": "elastic", "E": 100, "nu": 0.3}
+    output = {"localize": [{"point": [0.5, 0.5]}, {"point": [3.0, 0.5]}]}
+    run(body("triangle", 1, "small_strain", law, confined(2, 0.1), output=output), tmp_path, code=BAD_INPUT)
+    told = capsys.readouterr().err
+    assert "output.localize.1.point: the point (3, 0.5) lies outside the mesh" in told
+    assert len(told.splitlines()) == 1
+
+
 @pytest.mark.parametrize("case", ["turning body", "cell without stiffness"])
 def test_what_nothing_resists_does_not_pass_for_equilibrium(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
