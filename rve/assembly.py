@@ -29,9 +29,9 @@ class Assembly:
         """∂ flux_sum / ∂ w, (g, n)."""
         self.force_sensitivity = self.flux_sensitivity if cell.symmetric else np.zeros((g, n))
         """(∂ residual / ∂ gradient)ᵀ, (g, n); the same array as `flux_sensitivity` where the tangent is symmetric."""
-        self.flux_sum = np.zeros(g)
+        self.flux_sum = np.zeros(g + 1)
+        """∫ flux, the out-of-plane component last, (g + 1,)."""
         self.tangent_sum = np.zeros((g, g))
-        self.out_of_plane_sum = np.zeros(1)
         self._nodal_sums = (
             self.residual,
             self.absolute_force,
@@ -39,8 +39,8 @@ class Assembly:
             self.flux_sensitivity,
             self.force_sensitivity,
         )
-        self._averages = (self.flux_sum, self.tangent_sum, self.out_of_plane_sum)
-        self._element_flux = [np.empty((phase.elements.size, g)) for phase in cell.phases]
+        self._averages = (self.flux_sum, self.tangent_sum)
+        self._element_flux = [np.empty((phase.elements.size, g + 1)) for phase in cell.phases]
         self._arguments = [phase_arguments(cell, phase, phase.dofs, phase.scatter) for phase in cell.phases]
 
     def assemble(

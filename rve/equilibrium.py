@@ -152,7 +152,7 @@ class EquilibriumSolver:
             tangent *= 0.5
         flux = assembly.flux_sum.copy()
         flux /= volume
-        return flux, tangent, float(assembly.out_of_plane_sum[0]) / volume
+        return flux[:-1], tangent, float(flux[-1])
 
 
 def _largest(vector: FloatArray) -> float:

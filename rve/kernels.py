@@ -44,7 +44,6 @@ ASSEMBLE_SIGNATURE = types.int64(
     _f8_2d,  # element flux
     _f8_1d,  # flux sum
     _f8_2d,  # tangent sum
-    _f8_1d,  # out-of-plane sum
 )
 
 
@@ -76,14 +75,14 @@ def assemble_phase(  # type: ignore[no-untyped-def]
     element_flux,
     flux_sum,
     tangent_sum,
-    out_of_plane_sum,
 ):
     """Add the m elements of one phase of one cell to the cell's sums; 0, or the number of the first failed point + 1.
 
     With B the gradient matrix, σ and C the flux and tangent of the law at ḡ + B w, and g gradient components:
     residual += ∫ Bᵀσ; absolute force += |the same, per element|; values += ∫ BᵀCB (through `scatter`, −1: not in the
     matrix); flux_sensitivity (g, n) += ∫ CB; force_sensitivity (g, n) += (∫ BᵀC)ᵀ unless `symmetric`, where it equals
-    the former; element_flux (m, g) = ∫ σ of each element; flux_sum += ∫ σ; tangent_sum += ∫ C.
+    the former; element_flux (m, g + 1) = ∫ σ of each element, the out-of-plane component last; flux_sum (g + 1,) += the
+    same; tangent_sum += ∫ C.
     Dofs are those of the admissible fluctuation, −1 where it is fixed.
     """
     n_elements, n_points = weights.shape
@@ -106,7 +105,7 @@ def assemble_phase(  # type: ignore[no-untyped-def]
             dof = dofs[e, a]
             local_fluctuation[a] = fluctuation[dof] if dof >= 0 else 0.0
             local_force[a] = 0.0
-        for r in range(g):
+        for r in range(g + 1):
             element_flux[e, r] = 0.0
 
         for q in range(n_points):
@@ -123,7 +122,9 @@ def assemble_phase(  # type: ignore[no-untyped-def]
 
             weight = weights[e, q]
             if out_of_plane >= 0:
-                out_of_plane_sum[0] += weight * flux_space[out_of_plane]
+                flux = weight * flux_space[out_of_plane]
+                flux_sum[g] += flux
+                element_flux[e, g] += flux
             for r in range(g):
                 flux = weight * flux_space[components[r]]
                 flux_sum[r] += flux

@@ -29,6 +29,8 @@ class MicroField(NamedTuple):
     """Element average, packed, (m, g)."""
     flux: FloatArray
     """Element average, packed, (m, g)."""
+    out_of_plane: FloatArray | None
+    """Element average of the flux component that the measure leaves out in plane strain, (m,)."""
     phase: NDArray[np.int32]
     """Index into `phase_names`, (m,)."""
     phase_names: tuple[str, ...]
@@ -59,7 +61,7 @@ def micro_field(
     gradients, fluxes = [], []
     for phase, state in zip(cell.phases, committed, strict=True):
         unconstrained = phase.tables.dofs
-        flux = np.empty((phase.elements.size, g))
+        flux = np.empty((phase.elements.size, g + 1))
         failed = assemble_phase(
             *phase_arguments(cell, phase, unconstrained, np.full_like(phase.scatter, -1)),
             gradient,
@@ -73,9 +75,8 @@ def micro_field(
             unused,
             unused,
             flux,
-            np.zeros(g),
+            np.zeros(g + 1),
             np.zeros((g, g)),
-            np.zeros(1),
         )
         if failed:
             raise ArithmeticError(f"the law of phase {phase.name} has no answer at integration point {failed - 1}")
@@ -83,6 +84,7 @@ def micro_field(
         fluxes.append(flux / phase.tables.weights.sum(axis=1)[:, None])
         gradients.append(gradient + _mean_gradient(measure, phase.tables.mean, nodal))
 
+    flux = np.concatenate(fluxes)
     nodes = space.tabulate_dof_coordinates()[: n_total // block_size, : measure.dimension]
     macroscopic = measure.to_tensor(gradient - measure.rest).reshape(block_size, measure.dimension)
     sizes = [phase.elements.size for phase in cell.phases]
@@ -94,7 +96,8 @@ def micro_field(
         degree=space.ufl_element().degree,
         values=full.reshape(-1, block_size) + nodes @ macroscopic.T,
         gradient=np.concatenate(gradients),
-        flux=np.concatenate(fluxes),
+        flux=flux[:, :-1],
+        out_of_plane=flux[:, -1] if measure.out_of_plane_name else None,
         phase=np.repeat(np.arange(len(sizes), dtype=np.int32), sizes),
         phase_names=tuple(phase.name for phase in cell.phases),
         nodal_forces=forces.reshape(-1, block_size),
