@@ -1,1 +1,1 @@
-"""Trained stand-ins for a cell; none yet. This package needs torch and numpy only, never a finite-element library."""
+"""Trained stand-ins for a cell: data, families, training, store. Never a finite-element library."""

@@ -1,0 +1,150 @@
+"""What a family of surrogates is: a network with the interface that training, store, evaluation and runs share.
+
+A family is immutable: a configuration (`architecture`, plain JSON) and named arrays (`arrays`). `evaluate` answers in
+numpy, float64, with nothing but what an FE run needs. `torch_model` is the same function for training: its parameters
+carry the names of the arrays that they stand for, and `updated` takes trained values back.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from annotated_types import Ge, Len
+from numpy.typing import NDArray
+
+from materials.measures import FloatArray, Measure, Physics
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+
+class ModelError(ValueError):
+    """A model cannot be made, read or used; one line that says why."""
+
+
+class Samples(NamedTuple):
+    """States of a material to learn from, packed as the measure says."""
+
+    gradient: FloatArray
+    """(n, g)"""
+    flux: FloatArray
+    """(n, g)"""
+    tangent: FloatArray
+    """d flux / d gradient, (n, g, g)."""
+    symmetry: str | None = None
+    """Symmetry group that the maker of the samples knows of (`surrogates/symmetry.py`); None: unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """Architecture of a network. The fields of a subclass are the keys under `network` in case files."""
+
+    hidden: Annotated[tuple[Annotated[int, Ge(1)], ...], Len(min_length=1)] = (32, 32)
+    """Width of each hidden layer."""
+
+    def __post_init__(self) -> None:
+        """Check the widths."""
+        if not self.hidden or any(width < 1 for width in self.hidden):
+            raise ValueError(f"hidden must list at least one width, each at least 1, got {list(self.hidden)}")
+
+
+class Family(ABC):
+    """A surrogate for the response (gradient → flux and tangent) of a material. Subclasses are frozen dataclasses."""
+
+    name: ClassVar[str]
+    """Name in case files and model cards."""
+    physics: ClassVar[tuple[Physics, ...]]
+    """What it can be used for."""
+    network: ClassVar[type[Network]] = Network
+    """Its options in case files."""
+    symmetric: ClassVar[bool]
+    """Whether the tangent is symmetric by construction."""
+    conservative: ClassVar[bool]
+    """Whether the flux derives from an energy by construction, so that closed paths take no work."""
+
+    measure: Measure
+
+    @classmethod
+    @abstractmethod
+    def untrained(cls, measure: Measure, network: Any, samples: Samples, seed: int) -> Self:
+        """A network to start training from: normalisation fitted to `samples`, seeded weights.
+
+        Args:
+            measure: what the network maps; its physics is one of `physics`.
+            network: instance of the class's `network`.
+            samples: the training split, nothing else.
+            seed: of the weights.
+
+        Raises:
+            ModelError: these samples or options do not make a network.
+        """
+
+    @abstractmethod
+    def architecture(self) -> dict[str, Any]:
+        """All but the measure and the arrays, as plain JSON."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, FloatArray]:
+        """Weights and normalisation by name, float64 and C-contiguous."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, measure: Measure, architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The network that `architecture()` and `arrays()` came from.
+
+        Raises:
+            ModelError: an array is missing, unknown, not float64, not finite, or of another shape than the
+                architecture asks for.
+        """
+
+    @abstractmethod
+    def evaluate(self, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Flux (n, g) and consistent tangent (n, g, g) at `gradient` (n, g).
+
+        States outside the domain (det F ≤ 0) get NaN. The answer at a point does not depend on the rest of the batch,
+        to the last bit.
+        """
+
+    @abstractmethod
+    def torch_model(self) -> "Module":
+        """The same function in torch, float64.
+
+        `forward(gradient (n, g)) -> (flux (n, g), tangent (n, g, g))`, in closed form, differentiable with respect to
+        the parameters of the module. Each parameter bears the name of its array; what is not trained is a buffer.
+        """
+
+    def updated(self, parameters: Mapping[str, FloatArray]) -> Self:
+        """This network with some arrays replaced."""
+        return type(self).from_arrays(self.measure, self.architecture(), self.arrays() | dict(parameters))
+
+    @classmethod
+    def refusal(cls, measure: Measure) -> str | None:
+        """Why the family cannot be used with this measure, in words for a message; None if it can."""
+        if measure.physics in cls.physics:
+            return None
+        return f"family {cls.name} is for {' or '.join(cls.physics)}, not {measure.physics}"
+
+
+def checked_arrays(arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, FloatArray]:
+    """The arrays, contiguous, after comparison with the shapes that an architecture asks for.
+
+    Raises:
+        ModelError: see `Family.from_arrays`.
+    """
+    missing, unknown = sorted(set(shapes) - set(arrays)), sorted(set(arrays) - set(shapes))
+    if missing or unknown:
+        parts = [
+            f"{word} {', '.join(names)}" for word, names in (("lacks", missing), ("has unknown", unknown)) if names
+        ]
+        raise ModelError(f"the set of arrays {' and '.join(parts)}")
+    for name, shape in shapes.items():
+        array = arrays[name]
+        if array.dtype != np.float64:
+            raise ModelError(f"array {name} is of type {array.dtype}, not float64")
+        if array.shape != tuple(shape):
+            raise ModelError(f"array {name} has shape {array.shape}, the architecture asks for {tuple(shape)}")
+        if not np.isfinite(array).all():
+            raise ModelError(f"array {name} has {np.count_nonzero(~np.isfinite(array))} values that are not finite")
+    return {name: np.ascontiguousarray(arrays[name]) for name in shapes}
