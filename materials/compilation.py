@@ -154,7 +154,7 @@ def _dispatcher(function: Callable[..., Any]) -> Any:
 def _compile(dispatcher: Any, signature: Signature) -> None:
     """Compile a dispatcher for one signature, and check what it returns."""
     compiled = dispatcher.get_compile_result(signature)  # the cache key is the tuple of argument types
-    if compiled.signature.return_type != signature.return_type:
+    if types.unliteral(compiled.signature.return_type) != signature.return_type:  # `return 0` returns an int64 too
         raise CompilationError(
             f"{dispatcher.py_func.__module__}.{dispatcher.py_func.__qualname__} returns "
             f"{compiled.signature.return_type} where its signature says {signature.return_type}"
