@@ -1,0 +1,39 @@
+"""Scales that make the numbers a network sees of order one, fitted to the training split and to nothing else."""
+
+import numpy as np
+
+from materials.measures import FloatArray
+from surrogates.family import ModelError
+
+
+def component_scale(values: FloatArray) -> FloatArray:
+    """Root mean square of each component of `values` (n, m), as (m,): what divides the inputs of a network.
+
+    Nothing is subtracted, so that rest stays at the origin. A component that hardly varies (below 10⁻⁶ of the largest)
+    gets the scale of the largest, so that noise is not blown up.
+
+    Raises:
+        ModelError: every value is zero, or some is not finite.
+    """
+    scale = np.sqrt(np.mean(np.square(values), axis=0))
+    largest = _checked(scale.max(), "gradient")
+    return np.where(scale < 1e-6 * largest, largest, scale)
+
+
+def overall_scale(values: FloatArray, name: str) -> float:
+    """Root mean square over states of the norm of `values` (n, …): what divides a flux or a tangent.
+
+    One number for all components, because they turn into each other under rotation.
+
+    Raises:
+        ModelError: every value is zero, or some is not finite.
+    """
+    return _checked(np.sqrt(np.sum(np.square(values)) / len(values)), name)
+
+
+def _checked(scale: float, name: str) -> float:
+    if not np.isfinite(scale):
+        raise ModelError(f"the training split has values of the {name} that are not finite")
+    if scale == 0.0:
+        raise ModelError(f"the {name} is zero in every state of the training split, there is nothing to learn")
+    return float(scale)
