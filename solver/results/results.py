@@ -16,6 +16,7 @@ from solver.case.case import Case
 from solver.case.errors import BadInput, WrongValue
 from solver.case.resolved import dump_yaml, resolved
 from solver.driver import Driver, NotConverged
+from solver.ellipticity import EllipticityWatch
 from solver.macro_problem import MacroProblem
 from solver.newton import Interrupted
 from solver.records import IncrementRecord, IterationRecord, Observer
@@ -100,6 +101,7 @@ class Results:
         self._display = create_display(comm, self._pace, data["title"], quiet=quiet, stream=self._stream)
         self._fields = Fields(out_dir / names.FIELDS, case.output_fields, output.every, keep)
         self._localization = Localization(out_dir / names.LOCALIZATION, places, output.every, keep)
+        self._ellipticity = EllipticityWatch()
         # Probes, reactions and localised points come first: they may refuse the case, before anything is replaced.
         self._observers: list[Observer] = []
         if probes:
@@ -113,6 +115,7 @@ class Results:
             Iterations(out_dir / names.ITERATIONS, keep),
             self._display,
             Narration(self._pace),
+            self._ellipticity,
         ]
 
     @contextmanager
@@ -257,7 +260,9 @@ class Results:
             statistics = self._comm.gather({name: m.statistics() for name, m in problem.materials.items()})
         if self._comm.rank == 0:
             log.info("%s%s", status, f": {message}" if message else "")
-        self._close(status, message, {"statistics": _summed(statistics)} if statistics else {})
+        lost = {"first_step": self._ellipticity.first_step, "points_at_end": self._ellipticity.lost}
+        changes: dict[str, Any] = {"statistics": _summed(statistics)} if statistics else {}
+        self._close(status, message, changes | ({"ellipticity_lost": lost} if self._ellipticity.first_step else {}))
 
     def _close(self, status: RunStatus, message: str | None, changes: dict[str, Any]) -> None:
         self._closed = True
