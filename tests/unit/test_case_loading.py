@@ -91,7 +91,7 @@ def test_overrides() -> None:
     assert case.boundary_conditions[1].displacement == (None, 0.07)
     assert case.boundary_conditions[2].traction == (0.0, 1.0)
     assert case.solver.macro.max_iterations == 5
-    assert case.solver.macro.residual_tolerance == 1e-8
+    assert case.solver.macro.residual_tolerance == parse_case(STARTER, "start.yaml").solver.macro.residual_tolerance
     assert case.output_fields == ("kind",)
     assert case.title == "a=b"
 
