@@ -1,0 +1,92 @@
+"""A trained surrogate as a material: reversible response, so that there is no state to keep."""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from materials.interface import IntArray, Kind, Material, Response, Status
+from materials.measures import FloatArray
+from surrogates.store import Model
+
+log = logging.getLogger(__name__)
+
+
+class SurrogateMaterial(Material):
+    """Points that share one trained network.
+
+    States outside the range of the training split are answered all the same: they are counted when an increment is
+    accepted (`statistics`), and the first of them is warned of in the log. A state outside the domain of the network
+    (det F ≤ 0) fails. In plane strain there is no output `stress_33`, which no network learns.
+
+    Args:
+        model: the network and its training range.
+        name: what to call it in the warning.
+    """
+
+    def __init__(self, model: Model, name: str = "surrogate"):
+        self.model = model
+        self.name = name
+        self.measure = model.measure
+        self.symmetric = model.family.symmetric
+        self._counts = {"accepted_states": 0, "accepted_outside_training_range": 0}
+        self.bind(np.zeros(0, dtype=np.int64))
+
+    def bind(self, point_ids: IntArray) -> None:
+        """Take on these points."""
+        self._n = len(point_ids)
+        self._trial: FloatArray | None = None
+
+    def evaluate(self, gradient: FloatArray, dt: float) -> Response:
+        """Flux and tangent at `gradient` (n, g); `dt` plays no part."""
+        if gradient.shape != (self._n, self.measure.size):
+            wanted = (self._n, self.measure.size)
+            raise ValueError(f"gradient must be of shape {wanted}, got {gradient.shape}: bind the material first")
+        flux, tangent = self.model.family.evaluate(gradient)
+        finite = np.isfinite(flux).all(axis=1) & np.isfinite(tangent).all(axis=(1, 2))
+        status = np.where(finite, Status.OK, Status.FAILED).astype(np.int8)
+        self._trial = gradient.copy()
+        return Response(flux, tangent, status, {})
+
+    def commit(self) -> None:
+        """Count the states of the accepted increment."""
+        if self._trial is None:
+            return
+        outside = int(np.count_nonzero(self.model.outside(self._trial)))
+        if outside and not self._counts["accepted_outside_training_range"]:
+            log.warning(
+                "%s: %d of %d states lie outside the range it was trained for; its answers there are extrapolated, "
+                "and counted as accepted_outside_training_range in run.json",
+                self.name,
+                outside,
+                self._n,
+            )
+        self._counts["accepted_states"] += self._n
+        self._counts["accepted_outside_training_range"] += outside
+        self._trial = None
+
+    def revert(self) -> None:
+        """Forget the last evaluation."""
+        self._trial = None
+
+    def kinds(self) -> NDArray[np.int8]:
+        """`Kind.SURROGATE` at each point."""
+        return np.full(self._n, Kind.SURROGATE, dtype=np.int8)
+
+    def state(self) -> dict[str, FloatArray]:
+        """Nothing: the response is reversible."""
+        return {}
+
+    def restore(self, state: Mapping[str, FloatArray]) -> None:
+        """Nothing to restore; ValueError if something is given."""
+        if state:
+            raise ValueError(f"a surrogate has no state, got {', '.join(sorted(state))}")
+
+    def failure(self, point: int) -> str:
+        """What is wrong with the last gradient at `point`."""
+        return "the surrogate has no answer for this gradient: det F ≤ 0, or it is not finite"
+
+    def statistics(self) -> dict[str, float]:
+        """Accepted states, and those of them outside the training range."""
+        return {name: float(count) for name, count in self._counts.items()}

@@ -1,0 +1,202 @@
+"""Training of any family: a Sobolev loss on flux and tangent, the whole training split in every evaluation.
+
+    loss = ‖flux − data‖² / ‖data flux‖² + ‖tangent − data‖² / ‖data tangent‖² (+ weight · ‖tangent − tangentᵀ‖² / …)
+
+Norms are over all states and components of the training split, so that both terms are squared relative errors and
+need no weights from the user. The weights with the lowest loss on the validation split are kept.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+
+from annotated_types import Ge
+
+from materials.measures import FloatArray
+from materials.parameters import NonNegative, Positive, check_fields
+from surrogates.family import Family, ModelError, Samples
+from surrogates.normaliser import overall_scale
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+ITERATIONS = 10
+"""Iterations of L-BFGS, or steps of Adam, that count as one epoch: the losses are looked at after each epoch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a network is trained. The fields are keys under `training` in case files; the defaults need no tuning."""
+
+    seed: Annotated[int, Ge(0)] = 0
+    """Seed of the weights."""
+    optimizer: Literal["lbfgs", "adam"] = "lbfgs"
+    """L-BFGS with a strong Wolfe line search, or Adam with a cosine schedule for very large data."""
+    epochs: Annotated[int, Ge(1)] = 200
+    """Most epochs; one is ten iterations over the whole training split."""
+    patience: Annotated[int, Ge(1)] = 30
+    """Epochs without a better validation loss (by 1 %) after which training stops."""
+    learning_rate: Positive = 0.01
+    """First learning rate of Adam."""
+    tangent_weight: NonNegative = 1.0
+    """Weight of the squared relative error of the tangent beside that of the flux; 0: tangents are not learned."""
+    symmetry_penalty: NonNegative = 0.0
+    """Weight of the squared relative unsymmetric part of the tangent, for families that may have one."""
+
+    def __post_init__(self) -> None:
+        """Check every value against its annotation."""
+        check_fields(self)
+
+
+class Losses(NamedTuple):
+    """State of a training after an epoch; the losses are squared relative errors, summed as the loss says."""
+
+    epoch: int
+    training: float
+    validation: float
+    best_epoch: int
+    """Epoch with the lowest validation loss so far."""
+
+
+class Trained(NamedTuple):
+    """Result of a training."""
+
+    family: Family
+    """The network with the best validation loss."""
+    history: tuple[Losses, ...]
+    stopped: str
+    """Why it ended, in words."""
+
+
+def train(
+    start: Family,
+    training: Samples,
+    validation: Samples,
+    settings: Training,
+    report: Callable[[Losses], None] | None = None,
+) -> Trained:
+    """Train a network. The same inputs give the same weights on a CPU with the same libraries, to the last bit.
+
+    Args:
+        start: what to begin from: an untrained network, or a trained one (warm start).
+        training: states to fit.
+        validation: states that decide when to stop; without any, the training split does.
+        settings: optimiser, limits, weights.
+        report: called after each epoch.
+
+    Raises:
+        ModelError: the loss is not a finite number at the start.
+    """
+    from surrogates import torch_boundary as tb
+
+    tb.reproducible(settings.seed)
+    where = tb.device()
+    module = start.torch_model().to(where)
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    scales = (overall_scale(training.flux, "flux"), overall_scale(training.tangent, "tangent"))
+    objective = _Objective(module, training, scales, settings, where)
+    held_out = _Objective(module, validation, scales, settings, where) if len(validation.gradient) else objective
+    optimise = _lbfgs if settings.optimizer == "lbfgs" else _adam
+
+    best = _snapshot(module)
+    lowest = float(held_out().detach())
+    if not math.isfinite(lowest):
+        raise ModelError("the loss is not a finite number before training: the network has no answer for some states")
+    history = [Losses(0, float(objective().detach()), lowest, 0)]
+    milestone, milestone_epoch = lowest, 0
+    stopped = f"{settings.epochs} epochs"
+    for epoch, training_loss in enumerate(optimise(parameters, objective, settings), start=1):
+        validation_loss = float(held_out().detach()) if math.isfinite(training_loss) else math.nan
+        if not math.isfinite(validation_loss):
+            stopped = f"the loss was not a finite number in epoch {epoch}"
+            break
+        best_epoch = history[-1].best_epoch
+        if validation_loss < lowest:
+            lowest, best, best_epoch = validation_loss, _snapshot(module), epoch
+        history.append(Losses(epoch, training_loss, validation_loss, best_epoch))
+        if report is not None:
+            report(history[-1])
+        if validation_loss < 0.98 * milestone:
+            milestone, milestone_epoch = validation_loss, epoch
+        if epoch - milestone_epoch >= settings.patience:
+            stopped = f"no better validation loss in {settings.patience} epochs"
+            break
+        if lowest == 0.0 or training_loss < 1e-24:
+            stopped = "nothing is left to learn"
+            break
+    return Trained(start.updated(best), tuple(history), stopped)
+
+
+class _Objective:
+    """The loss of a module on some states."""
+
+    def __init__(
+        self, module: "Module", samples: Samples, scales: tuple[float, float], settings: Training, where: object
+    ) -> None:
+        from surrogates import torch_boundary as tb
+
+        self.module = module
+        self.gradient, self.flux, self.tangent = (tb.as_tensor(values, where) for values in samples[:3])
+        self.flux_scale, self.tangent_scale = scales
+        self.settings = settings
+
+    def __call__(self) -> "Tensor":
+        flux, tangent = self.module(self.gradient)
+        n = len(self.gradient)
+        loss = ((flux - self.flux) ** 2).sum() / (n * self.flux_scale**2)
+        if self.settings.tangent_weight > 0.0:
+            error = ((tangent - self.tangent) ** 2).sum() / (n * self.tangent_scale**2)
+            loss = loss + self.settings.tangent_weight * error
+        if self.settings.symmetry_penalty > 0.0:
+            unsymmetric = ((tangent - tangent.transpose(1, 2)) ** 2).sum() / (n * self.tangent_scale**2)
+            loss = loss + self.settings.symmetry_penalty * unsymmetric
+        return loss
+
+
+def _lbfgs(parameters: list["Tensor"], objective: _Objective, settings: Training) -> Iterator[float]:
+    """Epochs of L-BFGS; yields the training loss after each."""
+    from surrogates.torch_boundary import torch
+
+    optimizer = torch.optim.LBFGS(
+        parameters,
+        max_iter=ITERATIONS,
+        history_size=50,
+        tolerance_grad=0.0,
+        tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> "Tensor":
+        optimizer.zero_grad()
+        loss = objective()
+        loss.backward()
+        return loss
+
+    for _ in range(settings.epochs):
+        optimizer.step(closure)
+        yield float(objective().detach())
+
+
+def _adam(parameters: list["Tensor"], objective: _Objective, settings: Training) -> Iterator[float]:
+    """Epochs of Adam, whose learning rate falls along a cosine to zero; yields the training loss after each."""
+    from surrogates.torch_boundary import torch
+
+    optimizer = torch.optim.Adam(parameters, lr=settings.learning_rate)
+    steps = settings.epochs * ITERATIONS
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(settings.epochs):
+        for _ in range(ITERATIONS):
+            optimizer.zero_grad()
+            objective().backward()
+            optimizer.step()
+            schedule.step()
+        yield float(objective().detach())
+
+
+def _snapshot(module: "Module") -> dict[str, FloatArray]:
+    """The trainable parameters of a module by name."""
+    from surrogates.torch_boundary import as_numpy
+
+    return {name: as_numpy(value) for name, value in module.named_parameters()}
