@@ -6,11 +6,11 @@ import logging
 import numpy as np
 import pytest
 
+from materials.ellipticity import directions, smallest_acoustic_eigenvalue
 from materials.law_material import LawMaterial
 from materials.laws import LAWS
 from materials.measures import FloatArray, Measure, Physics
 from solver.cli import execute
-from solver.ellipticity import directions, smallest_acoustic_eigenvalue
 
 
 def tangent_of(measure: Measure, name: str, gradient: FloatArray, **parameters: float) -> FloatArray:
