@@ -72,6 +72,31 @@ def point_law[F: Callable[..., Any]](function: F) -> F:
     return law
 
 
+class LawPointer(types.WrapperAddressProtocol):  # type: ignore[misc]
+    """The address of a compiled point law, for kernels that are called often.
+
+    Given a point law itself, numba looks its address up in every call of a kernel; this remembers it.
+    """
+
+    _numba_type_ = LAW_TYPE
+
+    def __init__(self, law: Any) -> None:
+        """`law` is compiled, or loaded, when the pointer is first used."""
+        self._law = law
+        self._address = 0
+
+    def __wrapper_address__(self) -> int:
+        """Address of the function that numba calls."""
+        if self._address == 0:
+            compiled = self._law.get_compile_result(LAW_SIGNATURE)
+            self._address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+        return self._address
+
+    def signature(self) -> Signature:
+        """That of every point law."""
+        return LAW_SIGNATURE
+
+
 def kernel(signature: Signature) -> Callable[[Callable[..., Any]], "Kernel"]:
     """Decorator of a top-level loop over points or elements with exactly one signature.
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from materials.compilation import LawPointer
 from materials.gradient_matrix import gradient_kind
 from materials.measures import FloatArray
 from rve.cell import Cell, IndexArray, Phase
@@ -81,7 +82,7 @@ def phase_arguments(cell: Cell, phase: Phase, dofs: IndexArray, scatter: IndexAr
     measure = cell.measure
     has_out_of_plane = measure.out_of_plane_name is not None
     return (
-        phase.law.point,
+        LawPointer(phase.law.point),
         phase.law.parameters(),
         measure.components_in_space,
         measure.in_space.rest,
