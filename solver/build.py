@@ -22,6 +22,9 @@ from solver.increments import Stepping
 from solver.loading import LoadFactor
 from solver.macro_problem import MacroProblem
 from solver.newton import NewtonSettings
+from surrogates.family import ModelError
+from surrogates.material import SurrogateMaterial
+from surrogates.store import Model, read_model
 
 log = logging.getLogger(__name__)
 
@@ -62,12 +65,13 @@ def build_problem(case: Case, comm: MPI.Comm) -> MacroProblem:
     element = macro.mesh.topology.cell_name()
     used = dict.fromkeys(case.regions.values())
     cells = {name: build_cell_of(case, name, comm) for name in _cells_of(case, used)}
+    models = {name: load_model_of(case, name, comm) for name in used if case.materials[name].type == "surrogate"}
     try:
         problem = MacroProblem(
             macro,
             case.measure,
             case.mesh.degree,
-            {name: _material(case, name, cells) for name in used},
+            {name: _material(case, name, cells, models) for name in used},
             case.regions,
             case.mesh.quadrature_degree,
             case.macro_formulation(element) == "bbar",
@@ -114,13 +118,37 @@ def build_cell_of(case: Case, name: str, comm: MPI.Comm) -> Cell:
         raise case.bad_input(("rves", name), str(error)) from None
 
 
+def load_model_of(case: Case, material: str, comm: MPI.Comm) -> Model:
+    """The trained model of a material, the same on every rank. Collective.
+
+    Raises:
+        BadInput: on all ranks: the model is damaged, or not for the physics or the dimension of the case.
+    """
+    section: Any = case.materials[material]
+    model, problem = None, ""
+    if comm.rank == 0:
+        try:
+            model = read_model(case.file_path(section.model))
+        except ModelError as error:
+            problem = str(error)
+    model, problem = comm.bcast((model, problem))
+    if model is not None and model.measure != case.measure:
+        found, wanted = (
+            f"{measure.physics} in dimension {measure.dimension}" for measure in (model.measure, case.measure)
+        )
+        problem = f"the model is for {found}, the case is {wanted}; train one for it"
+    if model is None or problem:
+        raise case.bad_input(("materials", material, "model"), problem)
+    return model
+
+
 def _cells_of(case: Case, materials: Iterable[str]) -> list[str]:
     """Names of the cells behind some materials, each once."""
     names = (getattr(case.materials[material], "rve", None) for material in materials)
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
-def _material(case: Case, name: str, cells: dict[str, Cell]) -> Material:
+def _material(case: Case, name: str, cells: dict[str, Cell], models: dict[str, Model]) -> Material:
     """The material of a case by its name."""
     section: Any = case.materials[name]
     if section.type == "law":
@@ -128,8 +156,10 @@ def _material(case: Case, name: str, cells: dict[str, Cell]) -> Material:
     if section.type == "rve":
         settings = CellNewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
         return RveMaterial(cells[section.rve], settings)
+    if section.type == "surrogate":
+        return SurrogateMaterial(models[name], name)
     raise case.bad_input(
-        ("materials", name, "type"), f"{section.type} is not available in this version, use law or rve"
+        ("materials", name, "type"), f"{section.type} is not available in this version, use law, rve or surrogate"
     )
 
 

@@ -12,9 +12,9 @@ from mpi4py import MPI
 from meshes.macro import MacroMesh
 from meshes.shape_gradients import default_quadrature_degree
 from rve.material import RveMaterial
-from solver.build import build_cell_of, build_mesh, check_names
+from solver.build import build_cell_of, build_mesh, check_names, load_model_of
 from solver.case.case import Case
-from solver.case.materials import RveMaterialSection
+from solver.case.materials import RveMaterialSection, SurrogateMaterialSection
 from solver.results.point_location import PointOutsideMesh, locate
 
 EVALUATIONS_PER_INCREMENT = 4
@@ -26,15 +26,15 @@ class MaterialPlan(NamedTuple):
 
     name: str
     response: str
-    """In words: the law, or the cell."""
+    """In words: the law, the cell, or the surrogate."""
     points: int
     """Integration points, all ranks."""
     bytes_per_point: int
     """State of one point, trial and committed."""
     rve_dofs: int | None
-    """Admissible dofs of one RVE; None for a law."""
+    """Admissible dofs of one RVE; None without an RVE."""
     rve_points: int | None
-    """Integration points in one RVE; None for a law."""
+    """Integration points in one RVE; None without an RVE."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,9 @@ def _material_plan(case: Case, name: str, local_points: int, comm: MPI.Comm) -> 
         micro_points = sum(phase.n_points for phase in cell.phases)
         response = f"RVE {section.rve}, {case.cell_formulation(section.rve)}"
         return MaterialPlan(name, response, points, RveMaterial(cell).bytes_per_point, cell.n_dofs, micro_points)
+    if isinstance(section, SurrogateMaterialSection):
+        model = load_model_of(case, name, comm)
+        return MaterialPlan(name, f"surrogate {section.model}, {model.family.name}", points, 0, None, None)
     (law,) = case.laws_of(name)
     return MaterialPlan(name, f"law {law.name}", points, 8 * 2 * law.state_size, None, None)
 

@@ -15,7 +15,8 @@ def readme(card: Mapping[str, Any]) -> str:
         "    materials:",
         "      NAME: {type: surrogate, model: PATH_OF_THIS_FOLDER}",
         "",
-        f"Trained for {measured['of']} between {measured['lower']} and {measured['upper']} (component by component);",
+        f"Trained for {measured['of']} between {_rounded(measured['lower'])} and",
+        f"{_rounded(measured['upper'])}, component by component;",
         "beyond that range nothing is promised, and runs count such states. Units are those of the data.",
         "",
         *_errors(card.get("errors")),
@@ -27,6 +28,11 @@ def readme(card: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _rounded(values: Any) -> Any:
+    """Nested lists of numbers to three digits."""
+    return [_rounded(value) for value in values] if isinstance(values, list) else float(f"{values:.3g}")
 
 
 def _errors(errors: Mapping[str, Any] | None) -> list[str]:

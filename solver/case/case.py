@@ -100,12 +100,21 @@ class Case(LocatedCase):
         return list(self.rves[name].laws.values()) if name in self.rves else []
 
     @property
+    def knows_out_of_plane(self) -> bool:
+        """Whether some material gives the stress out of the plane; surrogates do not. True where there is no such."""
+        if self.measure.out_of_plane_name is None:
+            return True
+        return any(self.materials[name].type != "surrogate" for name in self.regions.values() if name in self.materials)
+
+    @property
     def output_fields(self) -> tuple[str, ...]:
         """Fields to write: those asked for, or the unknown, its gradient, the flux and, in mechanics, the stress."""
         if self.output.fields is not None:
             return self.output.fields
         measure = self.measure
-        stress = () if measure.physics is Physics.HEAT else ("stress", "von_mises")
+        stress: tuple[str, ...] = () if measure.physics is Physics.HEAT else ("stress", "von_mises")
+        if not self.knows_out_of_plane:
+            stress = ("stress",)
         return tuple(dict.fromkeys((measure.primary_name, measure.gradient_name, measure.flux_name, *stress)))
 
     def macro_formulation(self, element: str) -> str:

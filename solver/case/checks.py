@@ -95,6 +95,17 @@ def require_file(file: Path, path: KeyPath) -> None:
         raise WrongValue(path, f"the file {file} {problem}")
 
 
+def require_folder(folder: Path, path: KeyPath) -> None:
+    """A folder named in the case exists."""
+    try:
+        there = folder.is_dir()
+    except (OSError, ValueError):
+        there = False
+    if not there:
+        text = f"there is no folder {folder}, `fe2 train` makes one; paths are relative to the case file"
+        raise WrongValue(path, text)
+
+
 def check_regions(case: Case) -> None:
     """Regions name materials; `all` stands alone."""
     for region, material in case.regions.items():
@@ -174,8 +185,11 @@ def check_material(case: Case, material: Any, path: KeyPath) -> None:
             raise WrongValue((*path, "law"), "void is for phases of a cell, leave the region out of the mesh instead")
         check_law(law, case.measure, path)
         return
-    if material.type in ("surrogate", "adaptive"):
-        text = f"the material type {material.type} is not available in this version, use rve or law"
+    if material.type == "surrogate":
+        require_folder(case.file_path(material.model), (*path, "model"))
+        return
+    if material.type == "adaptive":
+        text = "the material type adaptive is not available in this version, use rve, law or surrogate"
         raise WrongValue((*path, "type"), text)
     if material.rve not in case.rves:
         raise WrongValue((*path, "rve"), unknown("cell", material.rve, case.rves))
@@ -238,6 +252,7 @@ def check_output(case: Case) -> None:
         if field not in known:
             text = unknown(f"field for physics {case.physics.value}", field, known)
             raise WrongValue(("output", "fields", index), text)
+        _check_out_of_plane(case, field, ("output", "fields", index))
     names: set[str] = set()
     for index, probe in enumerate(case.output.probes):
         path: KeyPath = ("output", "probes", index)
@@ -245,6 +260,7 @@ def check_output(case: Case) -> None:
         if probe.field is not None and probe.field not in known:
             text = unknown(f"field for physics {case.physics.value}", probe.field, known)
             raise WrongValue((*path, "field"), text)
+        _check_out_of_plane(case, probe.field, (*path, "field"))
         if probe.name in names:
             raise WrongValue((*path, "name"), f"'{probe.name}' is the name of an earlier probe, choose another")
         names.add(probe.name)
@@ -253,6 +269,13 @@ def check_output(case: Case) -> None:
     for index, boundary in enumerate(case.output.reactions):
         if boundary in case.output.reactions[:index]:
             raise WrongValue(("output", "reactions", index), f"'{boundary}' is listed twice, remove one")
+
+
+def _check_out_of_plane(case: Case, field: str | None, path: KeyPath) -> None:
+    """What needs the stress out of the plane has a material that knows it."""
+    if field in ("von_mises", case.measure.out_of_plane_name) and not case.knows_out_of_plane:
+        text = f"{field} needs the stress out of the plane, which a surrogate does not give; remove it"
+        raise WrongValue(path, text)
 
 
 def _check_point(point: tuple[float, ...], dimension: int, path: KeyPath) -> None:

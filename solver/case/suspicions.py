@@ -29,9 +29,10 @@ def suspicions(case: Case) -> list[str]:
         if 0 < time < case.load.end and min(abs(time - hit) for hit in nominal) > 1e-9 * case.load.end:
             warn(("load", "factor", index), f"no nominal increment ends at time {time:g}, so its peak may be missed")
     used = {getattr(material, "rve", None) for material in case.materials.values()}
+    used |= {recipe.rve for recipe in case.surrogates.values()}
     for name in case.rves:
         if name not in used:
-            warn(("rves", name), "no material uses this cell")
+            warn(("rves", name), "no material and no recipe uses this cell")
     for name in case.materials:
         if name not in case.regions.values():
             warn(("materials", name), "no region uses this material")

@@ -144,9 +144,9 @@ BROKEN = [
         "surrogate",
         "{type: rve, rve: cell}",
         "{type: surrogate, model: m}",
-        "surrogate",
-        "materials.composite.type",
-        "not available in this version",
+        "model: m",
+        "materials.composite.model",
+        "`fe2 train` makes one",
     ),
     Broken(
         "adaptive",
@@ -154,7 +154,7 @@ BROKEN = [
         "{type: adaptive, rve: cell, surrogate: net}",
         "type: adaptive",
         "materials.composite.type",
-        "use rve or law",
+        "use rve, law or surrogate",
     ),
     Broken("unknown cell", "rve: cell}", "rve: cel}", "rve: cel}", "materials.composite.rve", "did you mean 'cell'"),
     Broken(
