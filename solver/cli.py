@@ -155,6 +155,46 @@ def homogenize(
 
 
 @app.command()
+def sample(
+    case_file: CaseFile,
+    out: Annotated[Path, typer.Option(metavar="DATA.h5", help="The dataset to write.", show_default=False)],
+    surrogate: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Recipe under `surrogates`; by default the only one.")
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006 - typer copies it
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
+) -> int:
+    """Solve a cell along the paths of a recipe, as data for a surrogate.
+
+    The same command goes on where an interrupted one stopped.
+    """
+    comm = _communicator()
+    from datetime import UTC, datetime
+
+    from solver.case.collective import load_on_all
+    from solver.case.loading import parse_case
+    from solver.sampling import NothingSampled, chosen_recipe
+    from solver.sampling import sample as sample_case
+
+    case = load_on_all(comm, parse_case, case_file, overrides)
+    recipe = chosen_recipe(case, surrogate)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        lines = sample_case(case, recipe, comm, out, now, None if quiet else sys.stdout)
+    except NothingSampled as error:
+        _complain(f"{error}")
+        comm.Barrier()  # a rank that ends earlier would silence the first one
+        return NOT_CONVERGED
+    except KeyboardInterrupt:
+        _complain("interrupted; the same command goes on from here")
+        return INTERRUPTED
+    if not quiet:
+        for line in lines:
+            _say(line)
+    return DONE
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.", show_default=False)],
 ) -> int:

@@ -1,19 +1,30 @@
 """`surrogates`: recipes, what to sample, which network, how to train."""
 
-from typing import Annotated, Literal
+import dataclasses
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model, field_validator
 
+from solver.case.parameters import parameter_fields
 from solver.case.section import Count, Name, Positive, Section
+from surrogates.families import FAMILIES
+from surrogates.family import Network
+from surrogates.training import Training
 
 Seed = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class NetworkSection(Section):
-    """Architecture of the network."""
+class _Network(Section):
+    """Architecture of the network. Which keys there are depends on the family."""
 
-    hidden: Annotated[tuple[Count, ...], Field(min_length=1)] = (32, 32)
-    """Width of each hidden layer."""
+
+def _network_section() -> type[_Network]:
+    """The options of all families; `solver.case.checks` sees to it that a recipe uses those of its own."""
+    fields: dict[str, Any] = {}
+    for family in FAMILIES.values():
+        fields |= parameter_fields(family.network)
+    return create_model("NetworkSection", __base__=_Network, __doc__=_Network.__doc__, **fields)
 
 
 class SamplingSection(Section):
@@ -24,16 +35,42 @@ class SamplingSection(Section):
     steps: Count = 10
     """Increments of each path."""
     range: Positive
-    """Largest component of strain, or of F − I."""
+    """Largest component of strain, of F − I, or of the temperature gradient."""
+    kind: Literal["proportional", "random_walk", "cyclic", "space_filling"] | None = None
+    """Kind of the paths; by default what suits physics and cell."""
+    split: Annotated[tuple[Share, ...], Field(min_length=3, max_length=3)] = (0.7, 0.15, 0.15)
+    """Fractions of the paths for training, validation and test; their sum is one."""
     seed: Seed = 0
-    """Seed of the paths."""
+    """Seed of paths and split."""
+
+    @field_validator("split")
+    @classmethod
+    def _whole(cls, split: tuple[float, ...]) -> tuple[float, ...]:
+        if abs(sum(split) - 1.0) > 1e-6:
+            raise ValueError(f"the fractions sum up to {sum(split):g}, make it 1")
+        if split[0] == 0.0:
+            raise ValueError("nothing is left for training, the first fraction must be greater than 0")
+        return split
 
 
-class TrainingSection(Section):
-    """How the network is trained."""
+class _Training(Section):
+    """How the network is trained; the defaults need no tuning."""
 
-    seed: Seed = 0
-    """Seed of weights and batches."""
+
+def _training_section() -> type[_Training]:
+    start = Field(
+        default=None, min_length=1, description="Folder of a trained model of the same network to start from."
+    )
+    fields: dict[str, Any] = {**parameter_fields(Training), "from": (str | None, start)}
+    return create_model("TrainingSection", __base__=_Training, __doc__=_Training.__doc__, **fields)
+
+
+if TYPE_CHECKING:
+    NetworkSection = _Network
+    TrainingSection = _Training
+else:
+    NetworkSection = _network_section()
+    TrainingSection = _training_section()
 
 
 class SurrogateRecipe(Section):
@@ -51,3 +88,25 @@ class SurrogateRecipe(Section):
     """What it learns from."""
     training: TrainingSection = TrainingSection()
     """How it is trained."""
+
+    def network_options(self) -> Network:
+        """The options of the network; the family is one of `FAMILIES`.
+
+        Raises ValueError if they contradict each other, or set one that belongs to another family.
+        """
+        options = FAMILIES[self.family].network
+        own = [field.name for field in dataclasses.fields(options)]
+        for name, field in type(self.network).model_fields.items():
+            if name not in own and getattr(self.network, name) != field.default:
+                raise ValueError(f"family {self.family} has no option {name}, it has {', '.join(own)}; remove it")
+        return options(**{name: getattr(self.network, name) for name in own})
+
+    def training_settings(self) -> Training:
+        """How it is trained."""
+        return Training(**{field.name: getattr(self.training, field.name) for field in dataclasses.fields(Training)})
+
+    @property
+    def start(self) -> str | None:
+        """Folder of a trained model to start from, `from` under `training`."""
+        folder: str | None = getattr(self.training, "from")
+        return folder

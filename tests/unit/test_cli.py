@@ -42,7 +42,7 @@ def test_help_answers_at_once(tmp_path: Path) -> None:
         result = fe2("--help", cwd=tmp_path)
         seconds.append(time.perf_counter() - started)
         assert result.returncode == DONE
-        for command in ("run", "check", "homogenize", "report", "schema", "new"):
+        for command in ("run", "check", "homogenize", "sample", "report", "schema", "new"):
             assert f"\n  {command} " in result.stdout
     assert min(seconds) < 1.0
 
