@@ -13,6 +13,7 @@ from mpi4py import MPI
 
 from materials.compilation import prepare
 from materials.interface import Kind
+from solver.diagnosis import worst_failure
 from solver.increments import Stepping, StepSize
 from solver.linear_solver import LinearSolver, Method, Options
 from solver.loading import LoadFactor
@@ -88,7 +89,7 @@ class Driver:
         """Get the tangents of the undeformed state, for the first predictor."""
         first = StepSize(self.stepping).next_time(0.0)
         if self.problem.start(first).failed:
-            worst = self.problem.worst_failure()
+            worst = worst_failure(self.problem)
             raise NotConverged(f"the undeformed state has no answer: {worst}", self.progress)
 
     def _advance(

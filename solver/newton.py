@@ -9,8 +9,10 @@ import numpy as np
 from mpi4py import MPI
 
 from materials.measures import FloatArray
+from solver.diagnosis import largest_residual, worst_failure
+from solver.equilibrium import Evaluation
 from solver.linear_solver import LinearSolver
-from solver.macro_problem import Evaluation, MacroProblem
+from solver.macro_problem import MacroProblem
 from solver.records import IterationRecord
 
 log = logging.getLogger(__name__)
@@ -154,7 +156,7 @@ class Newton:
         problem = self._problem
         residual = problem.internal_forces(problem.flux) - external
         state = self._first_iterate(attempt, external, start, residual, problem.tangent)
-        failure = problem.worst_failure() if state.failed else ""
+        failure = worst_failure(problem) if state.failed else ""
         floor = self._settings.residual_tolerance * max(reference_force, state.force) + state.round_off
         if state.failed or (state.largest > floor and problem.stiffening(state.fields) > TURNING):
             fresh = problem.evaluate(start, external, attempt.dt)
@@ -216,11 +218,11 @@ class Newton:
             length = _shorter(length, state.norm, trial.norm)
         factors = ", ".join(tried)
         if trial.failed:
-            reason = f"{_points(trial)} at every step length tried ({factors}): {self._problem.worst_failure()}"
+            reason = f"{_points(trial)} at every step length tried ({factors}): {worst_failure(self._problem)}"
         else:
             reason = (
                 f"the residual does not decrease along the correction (step lengths {factors}); "
-                f"{self._problem.describe_largest(state)}"
+                f"{largest_residual(self._problem, state)}"
             )
         raise StepRejected(reason, divergent=True)
 
@@ -236,14 +238,14 @@ class Newton:
         return (
             f"values of up to {size:.1e} answer loads of {loads:.1e}, beyond what rounding lets anyone check: the "
             f"stiffness is singular or nearly so; support the body, or look for a material with no stiffness in some "
-            f"direction; {self._problem.describe_largest(state)}"
+            f"direction; {largest_residual(self._problem, state)}"
         )
 
     def _too_many(self, records: list[IterationRecord], state: Evaluation) -> str:
         last = ", ".join(f"{record.residual:.1e}" for record in records[-3:])
         return (
             f"no convergence in {len(records)} iterations (last relative residuals {last}, tolerance "
-            f"{self._settings.residual_tolerance:.1e}); {self._problem.describe_largest(state)}"
+            f"{self._settings.residual_tolerance:.1e}); {largest_residual(self._problem, state)}"
         )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -22,6 +22,23 @@ class PointFields(NamedTuple):
     """(n, g, g)"""
     outputs: dict[str, FloatArray]
     """Extra outputs, each (n,); NaN where the material of a point has no such output."""
+
+    def tables(self, point_ids: IntArray) -> dict[str, Rows]:
+        """The fields as tables for a restart point, by the global ids of the points."""
+        tables = {name: Rows(point_ids, values) for name, values in self._arrays().items()}
+        return tables | {f"output/{name}": Rows(point_ids, output) for name, output in self.outputs.items()}
+
+    def picked(self, tables: Mapping[str, Rows], point_ids: IntArray) -> Self:
+        """Fields like these from the rows of some points; KeyError if a table or a row is missing."""
+        found = {
+            name: np.ascontiguousarray(tables[name].pick(point_ids, name)).reshape(like.shape)
+            for name, like in self._arrays().items()
+        }
+        outputs = {name: tables[f"output/{name}"].pick(point_ids, f"output/{name}") for name in self.outputs}
+        return type(self)(**found, outputs=outputs)
+
+    def _arrays(self) -> dict[str, FloatArray]:
+        return {"gradient": self.gradient, "flux": self.flux, "tangent": self.tangent}
 
 
 class MaterialPoints:
