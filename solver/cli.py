@@ -161,6 +161,9 @@ def sample(
     surrogate: Annotated[
         str | None, typer.Option(metavar="NAME", help="Recipe under `surrogates`; by default the only one.")
     ] = None,
+    range_from: Annotated[
+        Path | None, typer.Option(metavar="RUN_DIR", help="Take the range from what happens in a run.")
+    ] = None,
     overrides: Overrides = [],  # noqa: B006 - typer copies it
     quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
 ) -> int:
@@ -178,6 +181,12 @@ def sample(
 
     case = load_on_all(comm, parse_case, case_file, overrides)
     recipe = chosen_recipe(case, surrogate)
+    if range_from is not None:
+        from solver.sampled_range import range_of_run
+
+        largest = _on_root(lambda: range_of_run(range_from, case.measure))
+        overrides = [*overrides, f"surrogates.{recipe}.sampling.range={largest!r}"]
+        case = load_on_all(comm, parse_case, case_file, overrides)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         lines = sample_case(case, recipe, comm, out, now, None if quiet else sys.stdout)

@@ -114,7 +114,7 @@ def test_commands_and_their_options_exist() -> None:
             pytest.fail(f"{document}: `{line}` is not a command of this version")
         assert name in COMMANDS, f"{document}: {line}"
         options = {option for parameter in COMMANDS[name].params for option in parameter.opts}
-        for option in re.findall(r"(?<=\s)--[a-z]+", line):
+        for option in re.findall(r"(?<=\s)--[a-z-]+", line):
             assert option in options | {"--help"}, f"{document}: {line}"
         for case in re.findall(r"cases/\w+\.yaml", line):
             assert (ROOT / case).is_file(), f"{document}: {line}"

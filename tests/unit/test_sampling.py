@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from materials.measures import Physics
+from materials.measures import Measure, Physics
 from solver.case.loading import parse_case
 from solver.cli import BAD_INPUT, DONE, NOT_CONVERGED, execute
+from solver.sampled_range import covering_range
 from solver.sampling import path_kinds
 from solver.sampling_journal import JournalFolder, PathResult
 from surrogates.dataset import Dataset
@@ -396,3 +397,66 @@ def test_the_cell_hash_does_not_depend_on_numbering() -> None:
     assert cell_hash(case, "cell", same) == cell_hash(case, "cell", cell)
     Tags.values = Tags.values[::-1]
     assert cell_hash(case, "cell", same) != cell_hash(case, "cell", cell)
+
+
+LAWS = {
+    "small_strain": "elastic, E: 100, nu: 0.3",
+    "finite_strain": "neo_hookean, E: 100, nu: 0.3",
+    "heat": "conductive, k: 2",
+}
+
+
+@pytest.mark.parametrize(
+    ("values", "move", "expected"),
+    [
+        (PLASTIC, "displacement: [0.013, 0]", 0.0143),
+        (RUBBER, "displacement: [0.2, 0]", 0.22),
+        (RUBBER, "displacement: [-0.6, 0]", 0.6875),  # stretch 0.4 = 1 / (4 · 0.625)
+        (METAL, "temperature: -3", 3.3),
+    ],
+    ids=["small", "tension", "compression", "heat"],
+)
+def test_range_from_a_run(
+    values: dict[str, str], move: str, expected: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    physics = values["physics"]
+    sides = f"  - {{boundary: right, {move}}}\nload:"
+    if physics != "heat":  # a strip that cannot widen: F is diagonal and uniform
+        sides = "  - {boundary: top, displacement: [null, 0]}\n" + sides
+        sides = "  - {boundary: bottom, displacement: [null, 0]}\n" + sides
+        values = values | {"held": "displacement: [0, null]"}
+    case = tmp_path / "case.yaml"
+    case.write_text(CASE.format(**values).replace("load:", sides, 1), encoding="utf-8")
+    cheap = f"materials.layers={{type: law, law: {LAWS[physics]}}}"
+    run = tmp_path / "cheap"
+    assert execute(["run", str(case), "--out", str(run), "--quiet", "--set", cheap, "--set", "load.steps=8"]) == DONE
+    out = tmp_path / "data.h5"
+    assert execute(["sample", str(case), "--out", str(out), "--range-from", str(run)]) == DONE
+    found = Dataset.read(out).provenance["identity"]["sampling"]["range"]
+    assert expected * (1 - 1e-9) <= found <= 1.1 * expected
+    assert float(f"{found:.1e}") == found
+
+    other = RUBBER if physics == "heat" else METAL
+    write_case(tmp_path, other, "other.yaml")
+    capsys.readouterr()
+    wrong = ["sample", str(tmp_path / "other.yaml"), "--out", str(tmp_path / "no.h5"), "--range-from", str(run)]
+    assert execute(wrong) == BAD_INPUT
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "its fields do not include the" in said
+
+
+def test_range_of_a_rotation_is_that_of_its_stretch() -> None:
+    rotation = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    turned = (rotation @ np.diag([1.1, 0.95, 1.0])).reshape(1, 9)
+    assert covering_range(turned, Measure(Physics.FINITE_STRAIN, 2)) == pytest.approx(0.1)
+
+
+def test_range_from_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case = write_case(tmp_path, METAL)
+    arguments = ["sample", str(case), "--out", str(tmp_path / "data.h5"), "--range-from"]
+    assert execute([*arguments, str(tmp_path)]) == BAD_INPUT
+    assert "is not a run directory" in capsys.readouterr().err
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    assert execute([*arguments, str(tmp_path)]) == BAD_INPUT
+    assert "fields.h5: cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "data.h5").exists()
