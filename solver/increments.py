@@ -1,6 +1,7 @@
 """Step sizes over pseudo-time: nominal times are always hit; between them steps shrink on failure and grow on ease."""
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -52,8 +53,12 @@ class Stepping:
 
     @property
     def nominal_times(self) -> FloatArray:
-        """The times that are hit exactly, from 0 to the end."""
-        return np.linspace(0.0, self.end, self.steps + 1).astype(np.float64)
+        """The times that are hit exactly, from 0 to the end.
+
+        Each is the number closest to k · end/steps for the decimal that `end` is written as: 0.6, never 0.6000…01.
+        """
+        end = Fraction(repr(float(self.end)))
+        return np.array([float(end * k / self.steps) for k in range(self.steps + 1)])
 
 
 class StepSize:

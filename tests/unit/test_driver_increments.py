@@ -20,6 +20,26 @@ def test_without_trouble_the_increments_are_the_nominal_ones() -> None:
     assert walk(StepSize(stepping), 0.7) == list(stepping.nominal_times)
 
 
+@pytest.mark.parametrize(
+    ("end", "steps", "written"),
+    [
+        (1.0, 5, ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]),
+        (0.7, 7, ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]),
+        (1e-3, 4, ["0.0", "0.00025", "0.0005", "0.00075", "0.001"]),
+        (3, 2, ["0.0", "1.5", "3.0"]),
+    ],
+)
+def test_nominal_times_are_the_decimals_a_user_expects(end: float, steps: int, written: list[str]) -> None:
+    assert [repr(float(time)) for time in Stepping(end, steps).nominal_times] == written
+    assert [repr(time) for time in walk(StepSize(Stepping(end, steps)), end)] == written
+
+
+def test_the_last_nominal_time_is_the_end_itself() -> None:
+    for steps in range(1, 60):
+        for end in (0.1, 1.0 / 3.0, np.pi, 1e300, 7e-12):
+            assert Stepping(end, steps).nominal_times[-1] == end
+
+
 def test_nominal_times_are_hit_exactly_after_cut_backs() -> None:
     stepping = Stepping(1.0, 3)
     size = StepSize(stepping)
