@@ -7,10 +7,12 @@ What lies between `<!-- generated: KIND NAME -->` and `<!-- end -->` is replaced
 
     keys NAME       keys of a definition of the JSON Schema (`Case` and `CellCase` are the files themselves)
     parameters KIND parameters of a law or generator, without the keys that all of them have
+    network FAMILY  options under `network` of a family of surrogates
     state LAW       what a law declares: physics, state variables, symmetry
 """
 
 import argparse
+import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -19,8 +21,9 @@ from typing import Any
 from materials.laws import LAWS
 from solver.case.cell_case import CellCase
 from solver.case.schema import case_schema
+from surrogates.families import FAMILIES
 
-DOCUMENTS = [Path(__file__).parent / name for name in ("case-files.md", "laws.md", "data.md")]
+DOCUMENTS = [Path(__file__).parent / name for name in ("case-files.md", "laws.md", "data.md", "surrogates.md")]
 _BLOCK = re.compile(r"(<!-- generated: (\w+) (\w+) -->\n)(?:.*?)(<!-- end -->)", re.DOTALL)
 _NOT_OWN = ("type", "law", "generator", "element", "degree", "quadrature_degree", "formulation")
 """Keys that every law or generator has."""
@@ -78,7 +81,23 @@ def state(name: str, _known: dict[str, dict[str, Any]]) -> str:
     return f"Physics: {physics}. State: {variables}. Tangent: {'' if law.symmetric else 'not '}symmetric."
 
 
-_BLOCKS = {"keys": keys, "parameters": parameters, "state": state}
+def network(name: str, known: dict[str, dict[str, Any]]) -> str:
+    """Table of the options under `network` that a family has."""
+    own = [field.name for field in dataclasses.fields(FAMILIES[name].network)]
+    properties = known["NetworkSection"]["properties"]
+    rows = [
+        (
+            f"`{key}`",
+            type_words(properties[key], known),
+            default_words(False, properties[key]),
+            meaning(properties[key], known),
+        )
+        for key in own
+    ]
+    return table(("key", "type", "default", "meaning"), rows)
+
+
+_BLOCKS = {"keys": keys, "parameters": parameters, "state": state, "network": network}
 
 
 def type_words(schema: dict[str, Any], known: dict[str, dict[str, Any]]) -> str:

@@ -204,6 +204,81 @@ def sample(
 
 
 @app.command()
+def train(
+    case_file: CaseFile,
+    data: Annotated[Path, typer.Option(metavar="DATA.h5", help="A dataset of `fe2 sample`.", show_default=False)],
+    out: Annotated[Path, typer.Option(metavar="MODEL_DIR", help="The model folder to write.", show_default=False)],
+    surrogate: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Recipe under `surrogates`; by default the only one.")
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006 - typer copies it
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show nothing but errors.")] = False,
+) -> int:
+    """Train the surrogate that a recipe describes.
+
+    Writes a model folder, for `type: surrogate` in a case.
+    """
+    comm = _communicator()
+    from datetime import UTC, datetime
+
+    from solver.case.collective import load_on_all
+    from solver.case.loading import parse_case
+    from solver.sampling import chosen_recipe
+    from solver.surrogate_training import summary, train_case
+
+    case = load_on_all(comm, parse_case, case_file, overrides)
+    recipe = chosen_recipe(case, surrogate)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        lines = _on_root(lambda: summary(train_case(case, recipe, data, out, now, None if quiet else sys.stdout)))
+    except KeyboardInterrupt:
+        _complain("interrupted; nothing was written")
+        return INTERRUPTED
+    if not quiet:
+        for line in lines:
+            _say(line)
+        _say(f"Written: {out}")
+    return DONE
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A model folder.", show_default=False)],
+    data: Annotated[Path, typer.Option(metavar="DATA.h5", help="A dataset of `fe2 sample`.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.json", help="Where to write the result, and FILE.png, the responses, beside it."),
+    ] = None,
+) -> int:
+    """Hold a trained surrogate to a dataset.
+
+    Errors, physics checks and speed.
+    """
+    if out is not None and (not out.parent.is_dir() or out.is_dir() or out.suffix == ".png"):
+        raise BadInput(f"{out}: --out must name a file, such as result.json, in a folder that exists")
+    import json
+
+    from solver.response_picture import draw_responses
+    from solver.results.atomic import write_text
+    from solver.surrogate_evaluation import evaluate_on, read_both, summary
+
+    def hold_to_data() -> list[str]:
+        model, dataset = read_both(folder, data)
+        result = evaluate_on(model, dataset, folder, data)
+        lines = summary(result)
+        if out is not None:
+            write_text(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
+            picture = out.with_suffix(".png")
+            draw_responses(model, dataset, picture)
+            lines.append(f"Written: {out}, {picture}")
+        return lines
+
+    for line in _on_root(hold_to_data):
+        _say(line)
+    return DONE
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.", show_default=False)],
 ) -> int:

@@ -38,7 +38,8 @@ def evaluate_model(model: Model, samples: Samples) -> dict[str, Any]:
         raise ModelError(f"it has no answer for {unanswered} of {len(flux)} states")
     return {
         "states": len(samples.gradient),
-        "flux_error": relative_error(flux, samples.flux) | {"components": component_errors(flux, samples.flux)},
+        "flux_error": relative_error(flux, samples.flux)
+        | {"components": model.measure.to_tensor(component_errors(flux, samples.flux)).tolist()},
         "tangent_error": relative_error(tangent, samples.tangent),
         "checks": checks(model, samples),
         "points_per_second": points_per_second(model.family, samples.gradient),
@@ -62,11 +63,10 @@ def relative_error(value: FloatArray, reference: FloatArray) -> dict[str, float]
     }
 
 
-def component_errors(value: FloatArray, reference: FloatArray) -> list[float]:
+def component_errors(value: FloatArray, reference: FloatArray) -> FloatArray:
     """Root mean square error of each packed component, divided by the rms of the whole reference as above, (g,)."""
     scale = np.sqrt(np.mean(np.sum(np.square(reference), axis=1)))
-    errors: list[float] = (np.sqrt(np.mean(np.square(value - reference), axis=0)) / scale).tolist()
-    return errors
+    return np.asarray(np.sqrt(np.mean(np.square(value - reference), axis=0)) / scale)
 
 
 def checks(model: Model, samples: Samples) -> dict[str, float]:

@@ -18,6 +18,8 @@ from solver.case.errors import KeyPath, WrongValue
 from solver.case.formulation import formulation_problem
 from solver.case.mesh import MeshFile
 from solver.case.rves import CellFile, RveSection
+from solver.case.surrogates import SurrogateRecipe
+from surrogates.families import FAMILIES
 
 
 def check_case(case: Case) -> None:
@@ -44,6 +46,7 @@ def check_case(case: Case) -> None:
     for name, recipe in case.surrogates.items():
         if recipe.rve not in case.rves:
             raise WrongValue(("surrogates", name, "rve"), unknown("cell", recipe.rve, case.rves))
+        check_recipe(case, recipe, ("surrogates", name))
     if case.solver.scheme == "monolithic":
         raise WrongValue(("solver", "scheme"), "monolithic is not available in this version, use nested")
     check_output(case)
@@ -236,6 +239,17 @@ def _phase_remedy(wanted: Sequence[str], given: Sequence[str]) -> str:
     if len(given) < len(wanted):
         return f"add {', '.join(missing[: len(wanted) - len(given)])}"
     return f"remove {', '.join(extra)}" if not missing else f"rename {', '.join(extra)} to {', '.join(missing)}"
+
+
+def check_recipe(case: Case, recipe: SurrogateRecipe, path: KeyPath) -> None:
+    """The family knows the options of the network; a model to start from is there."""
+    if recipe.family in FAMILIES:
+        try:
+            recipe.network_options()
+        except ValueError as error:
+            raise WrongValue((*path, "network"), str(error)) from None
+    if recipe.start is not None:
+        require_folder(case.file_path(recipe.start), (*path, "training", "from"))
 
 
 def check_output(case: Case) -> None:

@@ -8,8 +8,8 @@ from ruamel.yaml import YAML
 from solver.case.case import Case, LocatedCase
 from solver.case.cell_case import CellCase
 
-_FILE_KEYS = frozenset({"file", "model"})
-"""Keys of mesh, geometry and material sections that hold paths."""
+_FILE_KEYS = frozenset({"file", "model", "from"})
+"""Keys of mesh, geometry, material and training sections that hold paths."""
 
 
 def resolved(case: LocatedCase) -> dict[str, Any]:
@@ -19,6 +19,7 @@ def resolved(case: LocatedCase) -> dict[str, Any]:
     if isinstance(case, Case):
         data["title"] = case.title or case.source.stem
         sections = [data["mesh"], *data["materials"].values(), *(rve["geometry"] for rve in data["rves"].values())]
+        sections += [recipe["training"] for recipe in data["surrogates"].values()]
         data["load"] |= {
             "factor": [list(point) for point in case.load.factor_table],
             "adaptive": {"min_step": case.load.min_step, "max_step": case.load.max_step},

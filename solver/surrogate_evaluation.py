@@ -1,0 +1,63 @@
+"""`fe2 evaluate`: a model folder against a dataset, as plain JSON data and a picture."""
+
+from pathlib import Path
+from typing import Any
+
+from solver.case.errors import BadInput
+from solver.surrogate_training import read_dataset
+from surrogates.dataset import Dataset
+from surrogates.evaluation import evaluate_model
+from surrogates.family import ModelError, Samples
+from surrogates.store import Model, read_model
+
+
+def read_both(folder: Path, data: Path) -> tuple[Model, Dataset]:
+    """The model and the dataset.
+
+    Raises:
+        BadInput: one of them is damaged, or they are not for the same physics and dimension.
+    """
+    try:
+        model = read_model(folder)
+    except ModelError as error:
+        raise BadInput(str(error)) from None
+    dataset = read_dataset(data)
+    if dataset.measure != model.measure:
+        of_model, of_data = (f"{m.physics} in dimension {m.dimension}" for m in (model.measure, dataset.measure))
+        raise BadInput(f"{data}: is {of_data}, the model {folder} is for {of_model}; use a dataset of that kind")
+    return model, dataset
+
+
+def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dict[str, Any]:
+    """Errors, checks and speed on the test split, or on all states where there is none.
+
+    Raises:
+        BadInput: the model has no answer for some state.
+    """
+    tested = bool(dataset.states_of("test").any())
+    samples = dataset.samples("test") if tested else Samples(dataset.gradient, dataset.flux, dataset.tangent)
+    try:
+        measured = evaluate_model(model, samples)
+    except ModelError as error:
+        raise BadInput(f"{folder}: {error} of {data}") from None
+    trained_on = (model.information.get("data") or {}).get("sha256")
+    return {
+        "family": model.family.name,
+        "split": "test" if tested else "all",
+        "trained_on_this_dataset": trained_on == dataset.fingerprint,
+        **measured,
+    }
+
+
+def summary(result: dict[str, Any]) -> list[str]:
+    """The result in lines for a terminal."""
+    which = "test states" if result["split"] == "test" else "states, as there is no test split"
+    lines = [f"{result['family']} on {result['states']} {which}:"]
+    for quantity in ("flux", "tangent"):
+        error = result[f"{quantity}_error"]
+        lines.append(
+            f"  {quantity} error  {100 * error['rms']:.2f} % rms, 95 % of states below {100 * error['p95']:.2f} %, "
+            f"largest {100 * error['max']:.2f} %"
+        )
+    lines += [f"  {name.replace('_', ' ')}  {value:.2e}" for name, value in result["checks"].items()]
+    return [*lines, f"  {result['points_per_second']:.3g} points per second, flux and tangent, one process"]

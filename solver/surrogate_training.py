@@ -1,0 +1,192 @@
+"""`fe2 train`: a recipe of a case and a dataset become a model folder."""
+
+import time as clock
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from materials.measures import Measure
+from solver.case.case import Case
+from solver.case.errors import BadInput
+from solver.case.resolved import resolved
+from solver.results.environment import versions
+from solver.training_display import TrainingDisplay
+from surrogates.dataset import Dataset, DatasetError
+from surrogates.evaluation import evaluate_model
+from surrogates.families import FAMILIES
+from surrogates.family import Family, ModelError, Samples
+from surrogates.store import Model, read_model, training_range, write_model, write_refusal
+from surrogates.training import Trained, train
+
+
+class TrainedModel(NamedTuple):
+    """What `fe2 train` made."""
+
+    model: Model
+    training: Trained
+    seconds: float
+    """Wall time of the training."""
+
+
+def train_case(case: Case, name: str, data: Path, out: Path, date: str, stream: TextIO | None = None) -> TrainedModel:
+    """Train the surrogate that a recipe describes, and write its model folder.
+
+    Args:
+        case: the case.
+        name: of a recipe, see `solver.sampling.chosen_recipe`.
+        data: a dataset of the cell of that recipe.
+        out: the model folder.
+        date: when, for the card.
+        stream: where progress is shown.
+
+    Raises:
+        BadInput: the recipe is not for this version, the dataset is damaged or of another cell, `out` holds something
+            else, or the samples do not make a network.
+    """
+    recipe = case.surrogates[name]
+    _check_recipe(case, name)
+    refusal = write_refusal(out)
+    if refusal is not None:
+        raise BadInput(refusal)
+    dataset = read_dataset(data)
+    check_dataset(case, name, dataset, data)
+    settings = recipe.training_settings()
+    learned, held_out, test = (dataset.samples(split) for split in ("train", "validation", "test"))
+    began = clock.perf_counter()
+    try:
+        start = _start(case, name, learned)
+        with TrainingDisplay(stream, settings.epochs) as display:
+            trained = train(start, learned, held_out, settings, display.epoch)
+        seconds = clock.perf_counter() - began
+        bare = Model(trained.family, *training_range(dataset.measure, learned.gradient))
+        measured = evaluate_model(bare, test) if len(test.gradient) else None
+    except ModelError as error:
+        raise case.bad_input(("surrogates", name), f"{error}; see {data}") from None
+    information = {
+        "errors": None
+        if measured is None
+        else {key: measured[key] for key in ("states", "flux_error", "tangent_error")},
+        "checks": None if measured is None else measured["checks"],
+        "data": _data(dataset),
+        "training": _training(case, name, trained, seconds),
+        "versions": versions(),
+        "created": date,
+        "licence": None,
+    }
+    model = Model(bare.family, bare.lower, bare.upper, information)
+    try:
+        write_model(out, model)
+    except ModelError as error:
+        raise BadInput(str(error)) from None
+    return TrainedModel(model, trained, seconds)
+
+
+def read_dataset(path: Path) -> Dataset:
+    """A dataset, or `BadInput`."""
+    try:
+        return Dataset.read(path)
+    except DatasetError as error:
+        raise BadInput(str(error)) from None
+
+
+def check_dataset(case: Case, name: str, dataset: Dataset, data: Path) -> None:
+    """The dataset is of the physics of the case and of the cell of the recipe.
+
+    Raises:
+        BadInput: it is not.
+    """
+    if dataset.measure != case.measure:
+        text = f"the case is {_words(case.measure)}, {data} is {_words(dataset.measure)}; sample this case"
+        raise case.bad_input(("physics",), text)
+    sampled = dataset.provenance.get("identity", {}).get("rve")
+    cell = case.surrogates[name].rve
+    if sampled is not None and sampled != resolved(case)["rves"][cell]:
+        text = f"{data} was sampled from another cell than rves.{cell}; sample this case"
+        raise case.bad_input(("surrogates", name, "rve"), text)
+    if not dataset.states_of("train").any():
+        raise BadInput(f"{data}: no state is for training, change sampling.split and sample again")
+
+
+def summary(made: TrainedModel) -> list[str]:
+    """What came out, in lines for a terminal."""
+    best = made.training.history[-1].best_epoch
+    lines = [f"Trained in {made.seconds:.1f} s: {made.training.stopped}; the weights of epoch {best} are kept"]
+    errors = made.model.information["errors"]
+    if errors is None:
+        return [*lines, "No state is for testing, so that its errors are not known"]
+    for quantity in ("flux", "tangent"):
+        error = errors[f"{quantity}_error"]
+        lines.append(
+            f"{quantity} error on {errors['states']} test states: {100 * error['rms']:.2f} % rms, "
+            f"95 % of states below {100 * error['p95']:.2f} %, largest {100 * error['max']:.2f} %"
+        )
+    return lines
+
+
+def _check_recipe(case: Case, name: str) -> None:
+    recipe = case.surrogates[name]
+    if recipe.family not in FAMILIES:
+        text = f"family {recipe.family} is not available in this version, use {' or '.join(FAMILIES)}"
+        raise case.bad_input(("surrogates", name, "family"), text)
+    refusal = FAMILIES[recipe.family].refusal(case.measure)
+    if refusal is not None:
+        raise case.bad_input(("surrogates", name, "family"), refusal)
+    if recipe.ensemble > 1:
+        text = "ensembles are not available in this version, remove the key"
+        raise case.bad_input(("surrogates", name, "ensemble"), text)
+
+
+def _start(case: Case, name: str, learned: Samples) -> Family:
+    """An untrained network, or the one that the recipe starts from."""
+    recipe, settings = case.surrogates[name], case.surrogates[name].training_settings()
+    fresh = FAMILIES[recipe.family].untrained(case.measure, recipe.network_options(), learned, settings.seed)
+    if recipe.start is None:
+        return fresh
+    key = ("surrogates", name, "training", "from")
+    try:
+        earlier = read_model(case.file_path(recipe.start)).family
+    except ModelError as error:
+        raise case.bad_input(key, str(error)) from None
+    if type(earlier) is not type(fresh) or earlier.measure != case.measure:
+        text = f"the model is {earlier.name} for {_words(earlier.measure)}, the recipe {fresh.name}"
+        raise case.bad_input(key, f"{text} for {_words(case.measure)}")
+    if earlier.architecture() != fresh.architecture():
+        text = f"the model has the architecture {earlier.architecture()}, the recipe {fresh.architecture()}"
+        raise case.bad_input(key, text)
+    return earlier
+
+
+def _words(measure: Measure) -> str:
+    return f"{measure.physics} in dimension {measure.dimension}"
+
+
+def _data(dataset: Dataset) -> dict[str, Any]:
+    provenance = dataset.provenance
+    return {
+        "sha256": dataset.fingerprint,
+        "states": {split: int(dataset.states_of(split).sum()) for split in ("train", "validation", "test")},
+        "paths": dataset.n_paths,
+        "cell_hash": provenance.get("cell_hash"),
+        "cell": provenance.get("identity", {}).get("rve"),
+        "descriptors": dict(dataset.descriptors),
+        "sampling": provenance.get("identity", {}).get("sampling"),
+        "date": provenance.get("date"),
+    }
+
+
+def _training(case: Case, name: str, trained: Trained, seconds: float) -> dict[str, Any]:
+    from surrogates.torch_boundary import device, torch
+
+    last = trained.history[-1]
+    return {
+        "case": case.title or case.source.stem,
+        "recipe": name,
+        "settings": resolved(case)["surrogates"][name]["training"] | {"from": case.surrogates[name].start},
+        "epochs": last.epoch,
+        "best_epoch": last.best_epoch,
+        "training_loss": last.training,
+        "validation_loss": min(losses.validation for losses in trained.history),
+        "stopped": trained.stopped,
+        "seconds": round(seconds, 3),
+        "torch": torch.__version__,
+        "device": str(device()),
+    }

@@ -1,0 +1,284 @@
+"""From a recipe to a run: `fe2 sample`, `fe2 train`, `fe2 evaluate`, and a surrogate as a material."""
+
+import csv
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from solver.cli import BAD_INPUT, DONE, execute
+from surrogates.dataset import Dataset
+from surrogates.store import read_model
+
+ROOT = Path(__file__).parents[2]
+
+CASE = """\
+title: Strip
+physics: finite_strain
+dimension: 2
+mesh: {generator: rectangle, size: [2, 1], divisions: [4, 2], element: triangle, degree: 2}
+regions: {all: composite}
+boundary_conditions:
+  - {boundary: left, displacement: [0, 0]}
+  - {boundary: right, displacement: [0.2, null]}
+load: {steps: 2}
+materials:
+  composite: {type: rve, rve: cell}
+rves:
+  cell:
+    geometry: {generator: laminate, fraction: 0.4, normal: x, resolution: 2}
+    element: quadrilateral
+    phases:
+      soft: {law: neo_hookean, E: 100, nu: 0.3}
+      stiff: {law: neo_hookean, E: 300, nu: 0.3}
+surrogates:
+  net:
+    rve: cell
+    family: ann
+    network: {hidden: [12, 12]}
+    sampling: {paths: 40, steps: 4, range: 0.25}
+    training: {epochs: 60}
+output:
+  probes: [{name: end, point: [2, 0.5], field: displacement}]
+"""
+
+CONTRACT = {"states", "flux_error", "tangent_error", "checks", "points_per_second"}
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a case, a dataset and a trained model."""
+    folder = tmp_path_factory.mktemp("surrogates")
+    (folder / "strip.yaml").write_text(CASE, encoding="utf-8")
+    case = str(folder / "strip.yaml")
+    assert execute(["sample", case, "--out", str(folder / "data.h5"), "--quiet"]) == DONE
+    arguments = ["train", case, "--data", str(folder / "data.h5"), "--out", str(folder / "model"), "--quiet"]
+    assert execute(arguments) == DONE
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def run(folder: Path, out: Path, *overrides: str) -> list[dict[str, str]]:
+    words = [word for override in overrides for word in ("--set", override)]
+    assert execute(["run", str(folder / "strip.yaml"), "--out", str(out), "--quiet", *words]) == DONE
+    return rows(out / "history.csv")
+
+
+SURROGATE = "materials.composite={type: surrogate, model: model}"
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    capsys.readouterr()
+    assert execute(list(arguments)) == BAD_INPUT
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_the_card_says_what_the_model_is(workshop: Path) -> None:
+    card = json.loads((workshop / "model" / "card.json").read_text(encoding="utf-8"))
+    dataset = Dataset.read(workshop / "data.h5")
+    assert card["data"]["sha256"] == dataset.fingerprint
+    assert card["data"]["cell_hash"] == dataset.provenance["cell_hash"]
+    assert card["data"]["states"]["train"] == dataset.states_of("train").sum()
+    assert card["errors"]["flux_error"]["rms"] < 0.01
+    assert card["errors"]["tangent_error"]["rms"] < 0.02
+    assert card["checks"]["objectivity"] < 1e-12
+    assert card["training"]["settings"]["epochs"] == 60
+    assert {"fe2", "numpy"} <= set(card["versions"])
+    assert card["created"][:2] == "20"
+
+
+def test_evaluate_writes_the_contract(workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = workshop / "result.json"
+    capsys.readouterr()
+    assert (
+        execute(["evaluate", str(workshop / "model"), "--data", str(workshop / "data.h5"), "--out", str(out)]) == DONE
+    )
+    assert "flux error" in capsys.readouterr().out
+    result = json.loads(out.read_text(encoding="utf-8"))
+    assert set(result) >= CONTRACT
+    assert result["split"] == "test"
+    assert result["trained_on_this_dataset"]
+    dataset = Dataset.read(workshop / "data.h5")
+    samples = dataset.samples("test")
+    assert result["states"] == len(samples.flux)
+    flux, tangent = read_model(workshop / "model").family.evaluate(samples.gradient)
+    rms = np.sqrt(np.sum((flux - samples.flux) ** 2) / np.sum(samples.flux**2))
+    assert result["flux_error"]["rms"] == pytest.approx(rms, rel=1e-9)
+    rms = np.sqrt(np.sum((tangent - samples.tangent) ** 2) / np.sum(samples.tangent**2))
+    assert result["tangent_error"]["rms"] == pytest.approx(rms, rel=1e-9)
+    assert np.sqrt(np.sum(np.square(result["flux_error"]["components"]))) == pytest.approx(
+        result["flux_error"]["rms"], rel=1e-9
+    )
+    assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
+    assert out.with_suffix(".png").stat().st_size > 20_000
+
+
+def test_training_again_gives_the_same_weights(workshop: Path, tmp_path: Path) -> None:
+    arguments = ["train", str(workshop / "strip.yaml"), "--data", str(workshop / "data.h5"), "--quiet"]
+    few = ["--set", "surrogates.net.training.epochs=3"]
+    for name in ("one", "two"):
+        assert execute([*arguments, "--out", str(tmp_path / name), *few]) == DONE
+    first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("one", "two"))
+    assert first == second
+
+
+def test_progress_is_told_in_plain_lines(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    arguments = ["train", str(workshop / "strip.yaml"), "--data", str(workshop / "data.h5")]
+    few = ["--set", "surrogates.net.training.epochs=10"]
+    assert execute([*arguments, "--out", str(tmp_path / "model"), *few]) == DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("epoch    1 of at most 10  training ")
+    assert lines[1].startswith("epoch   10 of at most 10")
+    assert any(line.startswith("flux error on ") for line in lines)
+    assert lines[-1] == f"Written: {tmp_path / 'model'}"
+
+
+def test_warm_start(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case, data = str(workshop / "strip.yaml"), str(workshop / "data.h5")
+    more = ["--set", "surrogates.net.training.from=model", "--set", "surrogates.net.training.epochs=1"]
+    out = ["--out", str(tmp_path / "more"), "--quiet"]
+    assert execute(["train", case, "--data", data, *out, *more]) == DONE
+    first, second = (
+        json.loads((folder / "card.json").read_text(encoding="utf-8"))["training"]["validation_loss"]
+        for folder in (workshop / "model", tmp_path / "more")
+    )
+    assert second <= first * (1 + 1e-9)
+    text = complaint(capsys, "train", case, "--data", data, *out, *more, "--set", "surrogates.net.network.hidden=[5]")
+    assert "surrogates.net.training.from" in text
+    assert "architecture" in text
+
+
+def test_the_run_is_that_of_the_cells(workshop: Path, tmp_path: Path) -> None:
+    history = run(workshop, tmp_path / "surrogate", SURROGATE)
+    reference = run(workshop, tmp_path / "cells")
+    for row, with_cells in zip(history, reference, strict=True):
+        assert row["n_surrogate"] == row["n_points"] == with_cells["n_rve"]
+        assert row["n_rve"] == "0"
+        assert int(row["newton_iterations"]) <= int(with_cells["newton_iterations"]) + 1
+    end, end_with_cells = (rows(tmp_path / name / "probes.csv")[-1] for name in ("surrogate", "cells"))
+    assert float(end["end_y"]) == pytest.approx(float(end_with_cells["end_y"]), abs=2e-4)
+    record = json.loads((tmp_path / "surrogate" / "run.json").read_text(encoding="utf-8"))
+    points = int(history[0]["n_points"])
+    assert record["statistics"]["composite"]["accepted_states"] == 2 * points
+    with h5py.File(tmp_path / "surrogate" / "fields.h5") as file:
+        names: list[str] = []
+        file.visit(names.append)
+    assert not any("von_mises" in name for name in names)
+    assert execute(["report", str(tmp_path / "surrogate")]) == DONE
+
+
+def test_newton_ends_quadratically(workshop: Path, tmp_path: Path) -> None:
+    run(workshop, tmp_path / "out", SURROGATE, "load.steps=1")
+    residuals = [float(row["residual"]) for row in rows(tmp_path / "out" / "iterations.csv")]
+    assert residuals[-1] < 1e-8
+    steep = [after / before**2 for before, after in itertools.pairwise(residuals) if after > 1e-12]
+    assert max(steep[-2:]) < 50.0
+
+
+def test_states_beyond_the_data_are_counted_and_warned_of(workshop: Path, tmp_path: Path) -> None:
+    run(workshop, tmp_path / "out", SURROGATE, "boundary_conditions.1.displacement=[0.8, null]")
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    assert record["statistics"]["composite"]["accepted_outside_training_range"] > 0
+    log = (tmp_path / "out" / "log.txt").read_text(encoding="utf-8")
+    assert log.count("outside the range it was trained for") == 1
+
+
+@pytest.mark.mpi
+def test_the_same_on_three_ranks(workshop: Path, tmp_path: Path) -> None:
+    run(workshop, tmp_path / "one", SURROGATE)
+    command = ["mpirun", "-n", "3", sys.executable, "-m", "solver", "run", str(workshop / "strip.yaml")]
+    command += ["--out", str(tmp_path / "three"), "--quiet", "--set", SURROGATE]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == DONE, done.stderr
+    one, three = (rows(tmp_path / name / "probes.csv")[-1] for name in ("one", "three"))
+    for name, value in one.items():
+        assert float(three[name]) == pytest.approx(float(value), rel=1e-9, abs=1e-12)
+
+
+def test_check_knows_the_surrogate(workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert execute(["check", str(workshop / "strip.yaml"), "--set", SURROGATE]) == DONE
+    assert "surrogate model, ann" in capsys.readouterr().out
+
+
+WRONG_RECIPES = [
+    ("surrogates.net.family=gp", "surrogates.net.family: family gp is not available in this version"),
+    ("surrogates.net.ensemble=3", "surrogates.net.ensemble: ensembles are not available"),
+    ("surrogates.net.training.from=nowhere", "surrogates.net.training.from: there is no folder"),
+    ("surrogates.net.training.epochs=0", "surrogates.net.training.epochs: must be at least 1"),
+    ("surrogates.net.network.depth=3", "surrogates.net.network.depth: unknown key"),
+    ("rves.cell.phases.stiff.E=301", "was sampled from another cell than rves.cell"),
+]
+
+
+@pytest.mark.parametrize(("override", "words"), WRONG_RECIPES, ids=[words for words, _ in WRONG_RECIPES])
+def test_wrong_recipes(
+    override: str, words: str, workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case, data = str(workshop / "strip.yaml"), str(workshop / "data.h5")
+    text = complaint(capsys, "train", case, "--data", data, "--out", str(tmp_path / "m"), "--set", override)
+    assert words in text
+    assert "strip.yaml:" in text
+    assert not (tmp_path / "m").exists()
+
+
+def test_wrong_files(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    case, data, model = (str(workshop / name) for name in ("strip.yaml", "data.h5", "model"))
+    out = ["--out", str(tmp_path / "m")]
+    assert "no such file" in complaint(capsys, "train", case, "--data", "nowhere.h5", *out)
+    assert "strip.yaml" in complaint(capsys, "train", case, "--data", case, *out)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").touch()
+    text = complaint(capsys, "train", case, "--data", data, "--out", str(tmp_path / "thesis"))
+    assert "not a model" in text
+    assert "no such folder" in complaint(capsys, "evaluate", "nowhere", "--data", data)
+    assert "no such file" in complaint(capsys, "evaluate", model, "--data", "nowhere.h5")
+    assert "--out must name a file" in complaint(capsys, "evaluate", model, "--data", data, "--out", str(tmp_path))
+    assert complaint(capsys, "train", case, *out).startswith("fe2 train: Missing option '--data'")
+
+
+def test_a_model_for_something_else(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    heat = CASE.replace("finite_strain", "heat").replace("displacement: [0, 0]", "temperature: 0")
+    heat = heat.replace("displacement: [0.2, null]", "temperature: 1").replace(
+        "field: displacement", "field: temperature"
+    )
+    heat = heat.replace("neo_hookean, E: 100, nu: 0.3", "conductive, k: 1")
+    heat = heat.replace("neo_hookean, E: 300, nu: 0.3", "conductive, k: 3")
+    heat = heat.replace("{type: rve, rve: cell}", "{type: surrogate, model: model}")
+    (tmp_path / "fin.yaml").write_text(heat, encoding="utf-8")
+    shutil.copytree(workshop / "model", tmp_path / "model")
+    text = complaint(capsys, "run", str(tmp_path / "fin.yaml"), "--out", str(tmp_path / "out"))
+    assert "fin.yaml:11: materials.composite.model: the model is for finite_strain in dimension 2" in text
+    text = complaint(
+        capsys, "train", str(tmp_path / "fin.yaml"), "--data", str(workshop / "data.h5"), "--out", str(tmp_path / "m")
+    )
+    assert "fin.yaml:2: physics: the case is heat in dimension 2" in text
+
+
+def test_a_damaged_model_in_a_case(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "strip.yaml").write_text(CASE.replace("{type: rve, rve: cell}", "{type: surrogate, model: model}"))
+    text = complaint(capsys, "check", str(tmp_path / "strip.yaml"))
+    assert "strip.yaml:11: materials.composite.model: there is no folder" in text
+    shutil.copytree(workshop / "model", tmp_path / "model")
+    (tmp_path / "model" / "weights.safetensors").write_bytes(b"")
+    text = complaint(capsys, "run", str(tmp_path / "strip.yaml"), "--out", str(tmp_path / "out"))
+    assert "SHA-256" in text
+    for field in ("von_mises", "stress_33"):
+        text = complaint(capsys, "check", str(tmp_path / "strip.yaml"), "--set", f"output.fields=[{field}]")
+        assert f"{field} needs the stress out of the plane" in text
