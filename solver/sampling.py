@@ -162,7 +162,7 @@ def summary(dataset: Dataset) -> list[str]:
     seconds = dataset.provenance.get("seconds_per_state")
     if seconds is not None:
         total = duration(seconds * dataset.n_states)
-        lines.append(f"{seconds:.3g} s for a state, {total} of one process for all")
+        lines.append(f"{seconds:.3g} s per state, {total} of cell solves in all")
     return lines
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,11 +16,13 @@ import pytest
 
 from materials.measures import Measure, Physics
 from solver.case.loading import parse_case
+from solver.case.schema import case_schema
 from solver.cli import BAD_INPUT, DONE, NOT_CONVERGED, execute
 from solver.sampled_range import covering_range
 from solver.sampling import path_kinds
 from solver.sampling_journal import JournalFolder, PathResult
 from surrogates.dataset import Dataset
+from surrogates.paths import KINDS
 
 ROOT = Path(__file__).parents[2]
 CASE = """\
@@ -343,6 +346,13 @@ def test_kinds_by_physics_and_cell(values: dict[str, str], kinds: tuple[str, ...
     assert path_kinds(case, case.surrogates["net"]) == kinds
     own: Any = parse_case(CASE.format(**values), "case.yaml", ["surrogates.net.sampling.kind=cyclic"])
     assert path_kinds(own, own.surrogates["net"]) == ("cyclic",)
+
+
+def test_case_files_know_every_kind_of_path() -> None:
+    kind = case_schema()["$defs"]["SamplingSection"]["properties"]["kind"]
+    (choices,) = [member["enum"] for member in kind["anyOf"] if "enum" in member]
+    assert choices == list(KINDS)
+    assert set(KINDS) <= set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "data.md").read_text(), re.MULTILINE))
 
 
 def test_space_filling_data_differ_from_a_rotated_cell_only_by_the_rotation(tmp_path: Path) -> None:
