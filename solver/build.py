@@ -21,7 +21,7 @@ from solver.driver import Driver
 from solver.increments import Stepping
 from solver.loading import LoadFactor
 from solver.macro_problem import MacroProblem
-from solver.newton import NewtonSettings
+from solver.newton_settings import NewtonSettings
 from surrogates.family import ModelError
 from surrogates.material import SurrogateMaterial
 from surrogates.store import Model, read_model

@@ -18,7 +18,8 @@ from solver.increments import Stepping, StepSize
 from solver.linear_solver import LinearSolver, Method, Options
 from solver.loading import LoadFactor
 from solver.macro_problem import MacroProblem
-from solver.newton import Attempt, Interrupted, Newton, NewtonSettings, Solved, StepRejected
+from solver.newton import Attempt, Interrupted, Newton, Solved, StepRejected
+from solver.newton_settings import NewtonSettings
 from solver.records import IncrementRecord, IterationRecord, Observer
 from solver.restart import Progress, RestartPoint
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from solver.diagnosis import largest_residual, worst_failure
 from solver.equilibrium import Evaluation
 from solver.linear_solver import LinearSolver
 from solver.macro_problem import MacroProblem
+from solver.newton_settings import NewtonSettings
 from solver.records import IterationRecord
 
 log = logging.getLogger(__name__)
@@ -33,25 +33,8 @@ On the way to equilibrium the residual has to grow now and then: a slender part 
 through states of high membrane force. Against the last residual alone, steps would become too short to go anywhere.
 """
 
-
 TURNING = 2.0
 """Work of the first iterate over what the committed tangent predicts, from which on the load has turned."""
-
-
-@dataclass(frozen=True)
-class NewtonSettings:
-    """Tolerances and limits of the macroscale Newton iteration."""
-
-    residual_tolerance: float = 1e-10
-    """Largest residual component over the largest assembled absolute force."""
-    correction_tolerance: float = 1e-6
-    """Largest component of the last correction over that of the increment."""
-    max_iterations: int = 16
-    """Linear solves in one attempt."""
-    line_search: bool = True
-    """Shorten corrections that do not reduce the residual."""
-    max_backtracks: int = 5
-    """Shortened trials in one line search; each costs an evaluation of all points."""
 
 
 class StepRejected(Exception):

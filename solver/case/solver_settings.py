@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from solver.case.section import Count, Section
+from solver.newton_settings import NewtonSettings
 
 OptionName = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
 Tolerance = Annotated[float, Field(gt=0, lt=1)]
@@ -13,13 +14,13 @@ Tolerance = Annotated[float, Field(gt=0, lt=1)]
 class MacroNewtonSection(Section):
     """Newton's method of the macroscale."""
 
-    residual_tolerance: Tolerance = 1e-10
+    residual_tolerance: Tolerance = NewtonSettings.residual_tolerance
     """Largest residual over the largest assembled absolute force seen."""
-    correction_tolerance: Tolerance = 1e-4
+    correction_tolerance: Tolerance = NewtonSettings.correction_tolerance
     """Largest component of a correction over the largest component of the increment."""
-    max_iterations: Count = 20
+    max_iterations: Count = NewtonSettings.max_iterations
     """Iterations before the increment is cut back."""
-    line_search: bool = True
+    line_search: bool = NewtonSettings.line_search
     """Shorten corrections that do not reduce the residual."""
 
 

@@ -15,7 +15,7 @@ from solver.driver import Driver
 from solver.increments import Stepping
 from solver.loading import LoadFactor
 from solver.macro_problem import MacroProblem
-from solver.newton import NewtonSettings
+from solver.newton_settings import NewtonSettings
 from solver.records import IncrementRecord, IterationRecord
 from solver.restart import RestartPoint
 

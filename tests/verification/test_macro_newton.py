@@ -13,7 +13,7 @@ from materials.measures import FloatArray, Measure, Physics
 from solver.driver import NotConverged
 from solver.linear_solver import LinearSolver
 from solver.macro_problem import MacroProblem
-from solver.newton import NewtonSettings
+from solver.newton_settings import NewtonSettings
 from solver.records import IncrementRecord
 from tests.verification.macro_runs import (
     DIMENSION,

@@ -8,7 +8,7 @@ import pytest
 from materials.hardening import Hardening
 from materials.measures import Measure, Physics
 from solver.macro_problem import MacroProblem
-from solver.newton import NewtonSettings
+from solver.newton_settings import NewtonSettings
 from solver.restart import RestartPoint, Rows
 from tests.verification.cells import PLASTIC, SOFT, layers, make_cell
 from tests.verification.macro_runs import law, mesh_of, problem_of, run
