@@ -36,4 +36,6 @@ def suspicions(case: Case) -> list[str]:
     for name in case.materials:
         if name not in case.regions.values():
             warn(("materials", name), "no region uses this material")
+    if case.output.localize and not any(getattr(case.materials[name], "rve", None) for name in case.regions.values()):
+        warn(("output", "localize"), "no material of this case has cells, so there is nothing to localise")
     return found

@@ -158,6 +158,17 @@ def test_suspicions_have_a_place() -> None:
     assert suspicions(parse_case(STARTER, "start.yaml")) == []
 
 
+def test_localising_without_cells_is_suspicious() -> None:
+    law = ['materials={composite: {type: law, law: elastic, E: 100, nu: 0.3}}', "rves={}"]
+    localize = "output.localize=[{point: [0.5, 0.5]}]"
+    said = suspicions(parse_case(STARTER, "start.yaml", [*law, localize]))
+    assert [line.partition(": output.localize: ")[2] for line in said] == [
+        "no material of this case has cells, so there is nothing to localise"
+    ]
+    assert suspicions(parse_case(STARTER, "start.yaml", law)) == []
+    assert suspicions(parse_case(STARTER, "start.yaml", [localize])) == []
+
+
 def test_starter_is_a_case(tmp_path: Path) -> None:
     path = write_starter(str(tmp_path / 'odd "name"'))
     assert path.name == 'odd "name".yaml'
