@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from solver.cli import BAD_INPUT, DONE, execute
 from surrogates.dataset import Dataset
@@ -282,3 +284,26 @@ def test_a_damaged_model_in_a_case(workshop: Path, tmp_path: Path, capsys: pytes
     for field in ("von_mises", "stress_33"):
         text = complaint(capsys, "check", str(tmp_path / "strip.yaml"), "--set", f"output.fields=[{field}]")
         assert f"{field} needs the stress out of the plane" in text
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_document_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """docs/surrogates.md as it is pasted, and the numbers that it claims."""
+    text = (ROOT / "docs" / "surrogates.md").read_text(encoding="utf-8")
+    commands = text.split("```sh\n")[1].split("```")[0].splitlines()
+    assert [command.split()[1] for command in commands] == ["sample", "train", "evaluate", "run"]
+    shutil.copytree(ROOT / "cases", tmp_path / "cases")
+    monkeypatch.chdir(tmp_path)
+    for command in commands:
+        assert execute(shlex.split(command.replace("$PWD", str(tmp_path)))[1:]) == DONE, capsys.readouterr().err
+    result = json.loads((tmp_path / "fibre.json").read_text(encoding="utf-8"))
+    assert result["flux_error"]["rms"] < 0.0005
+    assert result["tangent_error"]["rms"] < 0.002
+    pinned = YAML(typ="safe").load((ROOT / "tests" / "cases" / "pinned.yaml").read_text(encoding="utf-8"))["cook_fibre"]
+    tip = rows(tmp_path / "runs" / "surrogate" / "probes.csv")[-1]
+    for axis in ("x", "y"):
+        assert float(tip[f"tip_{axis}"]) == pytest.approx(pinned[f"tip_{axis}"], rel=2e-4)
+    record = json.loads((tmp_path / "runs" / "surrogate" / "run.json").read_text(encoding="utf-8"))
+    assert record["statistics"]["composite"]["accepted_outside_training_range"] == 0
