@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from mpi4py import MPI
 from petsc4py import PETSc
 
 from materials.measures import FloatArray
+from solver.petsc_library import was_option_read
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,8 @@ class LinearSolver:
         small = matrix.getSize()[0] <= DIRECT_LIMIT[dimension]
         self._direct = _asks_for_direct(options, small if method == "auto" else method == "direct")
         self._definite = symmetric
+        self.unused_options: list[str] = []
+        """Names in the options that PETSc did not read, known from the first solve on."""
         self.statistics = {"factorisations": 0.0, "solves": 0.0, "lost_definiteness": 0.0, "linear_iterations": 0.0}
         self._ksp = self._create()
         self._rhs = matrix.createVecLeft()
@@ -91,6 +94,8 @@ class LinearSolver:
             if not self._set_up():
                 return None
             reason = self._run()
+        if not self._options_checked:
+            self._drop_unread_options()
         finite = bool(np.isfinite(self._solution.norm()))  # a norm is the same on all ranks
         if reason < 0 or not finite:
             log.debug("linear solve failed: %s", _reason_name(reason) if reason < 0 else "not finite")
@@ -139,10 +144,27 @@ class LinearSolver:
             if ksp.getPC().getType() in ("lu", "cholesky", "ilu", "icc"):
                 ksp.getPC().setFactorSetUpSolverType()
         except PETSc.Error as error:
-            for name in chosen:  # PETSc ends with a warning of options that nobody read
-                database.delValue(name)
+            self._forget(chosen)
             raise ValueError(f"PETSc refuses {_listed(self._options)}: {_reason_of(error)}") from None
+        self._options_checked = False
         return ksp
+
+    def _drop_unread_options(self) -> None:
+        """After its first solve a solver has read all that it is going to read; say by name what it has not."""
+        chosen = self._defaults() | self._options
+        unread = [name for name in chosen if not was_option_read(self._prefix + name)]
+        self._forget(unread)
+        self._options_checked = True
+        known, self.unused_options = self.unused_options, [name for name in self._options if name in unread]
+        news = [name for name in self.unused_options if name not in known]
+        if news and self._matrix.getComm().rank == 0:
+            log.warning("PETSc does not use %s: misspelt, or not an option of %s", ", ".join(news), self.describe())
+
+    def _forget(self, names: Iterable[str]) -> None:
+        """Take options out of the database, for PETSc ends with a warning of its own of those that nobody read."""
+        database = PETSc.Options(self._prefix)
+        for name in names:
+            database.delValue(name)
 
     def _set_up(self) -> bool:
         """Factorise; whether that worked on all ranks."""

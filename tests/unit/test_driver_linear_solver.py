@@ -1,5 +1,8 @@
 """Linear solvers of the macro problem: defaults, fallbacks that are counted, options of the user."""
 
+import logging
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -151,3 +154,68 @@ def test_options_of_the_user_come_before_the_defaults(options: dict[str, Any], e
 def test_methods_for_symmetric_matrices_are_refused_for_others(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not symmetric; use"):
         LinearSolver(matrix_of(np.eye(3)).mat, False, 2, "auto", options)
+
+
+@pytest.mark.parametrize(
+    ("options", "unused"),
+    [
+        ({"ksp_typo": 3, "pc_type": "lu"}, ["ksp_typo"]),
+        ({"pc_gamg_treshold": 0.01, "log_vieuw": None, "pc_type": "gamg"}, ["pc_gamg_treshold", "log_vieuw"]),
+        ({"ksp_type": "cg", "pc_type": "jacobi", "ksp_gmres_restart": 50}, ["ksp_gmres_restart"]),
+        ({"ksp_rtol": 1e-9, "mg_levels_ksp_max_it": 3, "pc_gamg_threshold": 0.01, "pc_type": "gamg"}, []),
+        ({}, []),
+    ],
+)
+def test_options_that_petsc_does_not_use_are_named_once(
+    options: dict[str, Any], unused: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    problem, rhs = clamped("triangle", 6)
+    rhs[problem.prescribed.fixed[: problem.n_owned]] = 0.0
+    with caplog.at_level(logging.WARNING, "solver.linear_solver"):
+        solver = LinearSolver(problem.matrix, True, 2, "auto", options)
+        assert solver.unused_options == []
+        for _ in range(3):
+            assert solver.factorise()
+            assert solver.solve(rhs) is not None
+    assert solver.unused_options == unused
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == (
+        [f"PETSc does not use {', '.join(unused)}"] if unused else []
+    )
+
+
+def test_an_option_that_serves_only_after_definiteness_is_lost_still_serves() -> None:
+    definite, indefinite = (random_symmetric(np.linspace(low, 5.0, 12)) for low in (1.0, -2.2))
+    matrix = matrix_of(definite)
+    options = {"pc_type": "none", "ksp_gmres_restart": 12}
+    solver = LinearSolver(matrix.mat, True, 2, "iterative", options)
+    assert solver.factorise()
+    assert solver.solve(np.ones(12)) is not None
+    assert "cg" in solver.describe()
+    assert solver.unused_options == ["ksp_gmres_restart"]
+    matrix.fill(np.ascontiguousarray(indefinite).ravel())
+    assert solver.factorise()
+    np.testing.assert_allclose(solver.solve(np.ones(12)), np.linalg.solve(indefinite, np.ones(12)), rtol=1e-7)
+    assert "gmres" in solver.describe()
+    assert solver.unused_options == []
+
+
+LEFT_OVER = """
+import logging
+import numpy as np
+from mpi4py import MPI
+from petsc4py import PETSc
+from solver.coordinate_matrix import CoordinateMatrix
+from solver.linear_solver import LinearSolver
+PETSc.Options()["options_left"] = None
+places = np.arange(3)
+matrix = CoordinateMatrix(MPI.COMM_SELF, (3, 3), 1, places, places)
+matrix.fill(np.ones(3))
+solver = LinearSolver(matrix.mat, True, 2, "auto", {"ksp_typo": 1})
+assert solver.factorise() and solver.solve(np.ones(3)) is not None
+"""
+
+
+def test_petsc_ends_without_a_word_of_its_own_about_them() -> None:
+    done = subprocess.run([sys.executable, "-c", LEFT_OVER], capture_output=True, text=True, check=True)
+    assert "There are no unused options." in done.stdout
+    assert done.stderr == "PETSc does not use ksp_typo: misspelt, or not an option of preonly + cholesky (mumps)\n"
