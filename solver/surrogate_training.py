@@ -130,6 +130,10 @@ def _check_recipe(case: Case, name: str) -> None:
     refusal = FAMILIES[recipe.family].refusal(case.measure)
     if refusal is not None:
         raise case.bad_input(("surrogates", name, "family"), refusal)
+    for phase, law in case.rves[recipe.rve].laws.items():
+        if law.state_size > 0:
+            text = f"family {recipe.family} is for reversible response, but {law.name} of phase {phase} remembers"
+            raise case.bad_input(("surrogates", name, "family"), f"{text}; no family of this version can")
     if recipe.ensemble > 1:
         text = "ensembles are not available in this version, remove the key"
         raise case.bad_input(("surrogates", name, "ensemble"), text)

@@ -240,6 +240,16 @@ def test_wrong_recipes(
     assert not (tmp_path / "m").exists()
 
 
+def test_a_cell_that_remembers_is_refused(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metal = CASE.replace("finite_strain", "small_strain")
+    metal = metal.replace("neo_hookean, E: 100, nu: 0.3", "j2, E: 100, nu: 0.3, yield_stress: 1, hardening: 5")
+    metal = metal.replace("neo_hookean, E: 300", "elastic, E: 300")
+    (tmp_path / "metal.yaml").write_text(metal, encoding="utf-8")
+    arguments = ["--data", str(workshop / "data.h5"), "--out", str(tmp_path / "m")]
+    text = complaint(capsys, "train", str(tmp_path / "metal.yaml"), *arguments)
+    assert "surrogates.net.family: family ann is for reversible response, but j2 of phase soft remembers" in text
+
+
 def test_wrong_files(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case, data, model = (str(workshop / name) for name in ("strip.yaml", "data.h5", "model"))
     out = ["--out", str(tmp_path / "m")]
