@@ -17,6 +17,13 @@ from solver.records import IncrementRecord, IterationRecord, Observer
 from solver.results import narration
 from solver.results.narration import Pace, duration, grouped
 
+_SOURCE = logging.getLogger("solver")
+
+
+def _is_told(record: logging.LogRecord) -> bool:
+    """What reaches the terminal: the narration, and every warning from anywhere in the solver."""
+    return record.name == narration.log.name or record.levelno >= logging.WARNING
+
 
 class Display(Observer, Protocol):
     """An observer that may hold the terminal."""
@@ -53,7 +60,8 @@ class PlainLines:
         """Listen to the narration."""
         if self._handler is not None:
             self._handler.setFormatter(logging.Formatter("%(message)s"))
-            narration.log.addHandler(self._handler)
+            self._handler.addFilter(_is_told)
+            _SOURCE.addHandler(self._handler)
         return self
 
     def __exit__(
@@ -61,7 +69,7 @@ class PlainLines:
     ) -> None:
         """Stop listening."""
         if self._handler is not None:
-            narration.log.removeHandler(self._handler)
+            _SOURCE.removeHandler(self._handler)
 
     def started(self, problem: MacroProblem, time: float, end: float) -> None:
         """Start the clock. Collective."""
@@ -91,10 +99,11 @@ class LivePanel:
         self._cutbacks = 0
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
         self._handler = _Scroll(console)
+        self._handler.addFilter(_is_told)
 
     def __enter__(self) -> Self:
         """Take the terminal."""
-        narration.log.addHandler(self._handler)
+        _SOURCE.addHandler(self._handler)
         self._live.start()
         return self
 
@@ -103,7 +112,7 @@ class LivePanel:
     ) -> None:
         """Give the terminal back."""
         self._live.stop()
-        narration.log.removeHandler(self._handler)
+        _SOURCE.removeHandler(self._handler)
 
     def started(self, problem: MacroProblem, time: float, end: float) -> None:
         """Start the clock. Collective."""

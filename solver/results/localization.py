@@ -75,7 +75,7 @@ class Localization:
         for number, point in enumerate(self._points):
             site = nearest_site(problem, f"point_{number}", point)
             if site is None:
-                log.warning("output.localize: no material of this case has cells to localise")
+                log.info("output.localize: no material of this case has cells to localise")
                 return
             self._sites.append(site)
 

@@ -259,3 +259,17 @@ def test_unknown_petsc_names_are_bad_input(
     assert len(told.splitlines()) == 1
     assert "solver.petsc_options: " in told
     assert list(options.values())[-1] in told
+
+
+def test_misspelt_petsc_option_is_named_on_the_terminal_and_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    law = {"law": "elastic", "E": 100, "nu": 0.3}
+    options = {"ksp_typo": 1}
+    case = body("quadrilateral", 1, "small_strain", law, confined(2, 0.1), solver={"petsc_options": options})
+    file = tmp_path / "case.yaml"
+    file.write_text(json.dumps(case), encoding="utf-8")
+    assert execute(["run", str(file), "--out", str(tmp_path / "out")]) == DONE
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("PETSc does not use ksp_typo") == 1
+    assert (tmp_path / "out" / "log.txt").read_text(encoding="utf-8").count("PETSc does not use ksp_typo") == 1
