@@ -127,10 +127,12 @@ def load_model_of(case: Case, material: str, comm: MPI.Comm) -> Model:
     section: Any = case.materials[material]
     model, problem = None, ""
     if comm.rank == 0:
+        folder = case.file_path(section.model)
         try:
-            model = read_model(case.file_path(section.model))
+            model = read_model(folder)
         except ModelError as error:
-            problem = str(error)
+            remedy = "" if folder.exists() else "; `fe2 train` makes one, paths are relative to the case file"
+            problem = f"{error}{remedy}"
     model, problem = comm.bcast((model, problem))
     if model is not None and model.measure != case.measure:
         found, wanted = (

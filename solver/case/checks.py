@@ -46,7 +46,7 @@ def check_case(case: Case) -> None:
     for name, recipe in case.surrogates.items():
         if recipe.rve not in case.rves:
             raise WrongValue(("surrogates", name, "rve"), unknown("cell", recipe.rve, case.rves))
-        check_recipe(case, recipe, ("surrogates", name))
+        check_recipe(recipe, ("surrogates", name))
     if case.solver.scheme == "monolithic":
         raise WrongValue(("solver", "scheme"), "monolithic is not available in this version, use nested")
     check_output(case)
@@ -96,17 +96,6 @@ def require_file(file: Path, path: KeyPath) -> None:
         problem = f"cannot be read ({error})"
     if problem:
         raise WrongValue(path, f"the file {file} {problem}")
-
-
-def require_folder(folder: Path, path: KeyPath) -> None:
-    """A folder named in the case exists."""
-    try:
-        there = folder.is_dir()
-    except (OSError, ValueError):
-        there = False
-    if not there:
-        text = f"there is no folder {folder}, `fe2 train` makes one; paths are relative to the case file"
-        raise WrongValue(path, text)
 
 
 def check_regions(case: Case) -> None:
@@ -189,8 +178,7 @@ def check_material(case: Case, material: Any, path: KeyPath) -> None:
         check_law(law, case.measure, path)
         return
     if material.type == "surrogate":
-        require_folder(case.file_path(material.model), (*path, "model"))
-        return
+        return  # its folder may be what the case is to be trained for
     if material.type == "adaptive":
         text = "the material type adaptive is not available in this version, use rve, law or surrogate"
         raise WrongValue((*path, "type"), text)
@@ -241,15 +229,13 @@ def _phase_remedy(wanted: Sequence[str], given: Sequence[str]) -> str:
     return f"remove {', '.join(extra)}" if not missing else f"rename {', '.join(extra)} to {', '.join(missing)}"
 
 
-def check_recipe(case: Case, recipe: SurrogateRecipe, path: KeyPath) -> None:
-    """The family knows the options of the network; a model to start from is there."""
+def check_recipe(recipe: SurrogateRecipe, path: KeyPath) -> None:
+    """The family knows the options of the network."""
     if recipe.family in FAMILIES:
         try:
             recipe.network_options()
         except ValueError as error:
             raise WrongValue((*path, "network"), str(error)) from None
-    if recipe.start is not None:
-        require_folder(case.file_path(recipe.start), (*path, "training", "from"))
 
 
 def check_output(case: Case) -> None:

@@ -222,7 +222,7 @@ def test_check_knows_the_surrogate(workshop: Path, capsys: pytest.CaptureFixture
 WRONG_RECIPES = [
     ("surrogates.net.family=gp", "surrogates.net.family: family gp is not available in this version"),
     ("surrogates.net.ensemble=3", "surrogates.net.ensemble: ensembles are not available"),
-    ("surrogates.net.training.from=nowhere", "surrogates.net.training.from: there is no folder"),
+    ("surrogates.net.training.from=nowhere", "nowhere: no such folder"),
     ("surrogates.net.training.epochs=0", "surrogates.net.training.epochs: must be at least 1"),
     ("surrogates.net.network.depth=3", "surrogates.net.network.depth: unknown key"),
     ("rves.cell.phases.stiff.E=301", "was sampled from another cell than rves.cell"),
@@ -286,7 +286,8 @@ def test_a_model_for_something_else(workshop: Path, tmp_path: Path, capsys: pyte
 def test_a_damaged_model_in_a_case(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "strip.yaml").write_text(CASE.replace("{type: rve, rve: cell}", "{type: surrogate, model: model}"))
     text = complaint(capsys, "check", str(tmp_path / "strip.yaml"))
-    assert "strip.yaml:11: materials.composite.model: there is no folder" in text
+    assert "strip.yaml:11: materials.composite.model: " in text
+    assert "no such folder; `fe2 train` makes one" in text
     shutil.copytree(workshop / "model", tmp_path / "model")
     (tmp_path / "model" / "weights.safetensors").write_bytes(b"")
     text = complaint(capsys, "run", str(tmp_path / "strip.yaml"), "--out", str(tmp_path / "out"))
