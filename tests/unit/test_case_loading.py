@@ -159,7 +159,7 @@ def test_suspicions_have_a_place() -> None:
 
 
 def test_localising_without_cells_is_suspicious() -> None:
-    law = ['materials={composite: {type: law, law: elastic, E: 100, nu: 0.3}}', "rves={}"]
+    law = ["materials={composite: {type: law, law: elastic, E: 100, nu: 0.3}}", "rves={}"]
     localize = "output.localize=[{point: [0.5, 0.5]}]"
     said = suspicions(parse_case(STARTER, "start.yaml", [*law, localize]))
     assert [line.partition(": output.localize: ")[2] for line in said] == [
