@@ -33,7 +33,7 @@ def set_coordinate_values(mat: PETSc.Mat, values: FloatArray) -> None:
 
 def was_option_read(name: str) -> bool:
     """Whether PETSc has read an option of its database, given with prefix and without dash (PetscOptionsUsed)."""
-    used = ctypes.c_int(0)  # PetscBool is an enum up to PETSc 3.23 and one byte from then on; all other bits stay zero
+    used = ctypes.c_int(0)  # PetscBool is an enum, in later releases one byte: the other bytes stay zero
     _check(_library().PetscOptionsUsed(None, name.encode(), ctypes.byref(used)))
     return bool(used.value)
 
