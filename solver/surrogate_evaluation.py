@@ -6,7 +6,7 @@ from typing import Any
 from solver.case.errors import BadInput
 from solver.surrogate_training import read_dataset
 from surrogates.dataset import Dataset
-from surrogates.evaluation import evaluate_model
+from surrogates.evaluation import errors_by_step, evaluate_model
 from surrogates.family import ModelError, Samples
 from surrogates.store import Model, read_model
 
@@ -36,8 +36,10 @@ def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dic
     """
     tested = bool(dataset.states_of("test").any())
     samples = dataset.samples("test") if tested else Samples(dataset.gradient, dataset.flux, dataset.tangent)
+    step = dataset.step[dataset.states_of("test")] if tested else dataset.step
     try:
         measured = evaluate_model(model, samples)
+        by_step = errors_by_step(model, samples, step)
     except ModelError as error:
         raise BadInput(f"{folder}: {error} of {data}") from None
     trained_on = (model.information.get("data") or {}).get("sha256")
@@ -46,6 +48,7 @@ def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dic
         "split": "test" if tested else "all",
         "trained_on_this_dataset": trained_on == dataset.fingerprint,
         **measured,
+        "errors_by_step": by_step,
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from materials.ellipticity import lost_ellipticity
+from materials.interface import IntArray
 from materials.measures import FloatArray, Measure, Physics
 from surrogates.family import Family, ModelError, Samples
 from surrogates.store import Model
@@ -67,6 +68,24 @@ def component_errors(value: FloatArray, reference: FloatArray) -> FloatArray:
     """Root mean square error of each packed component, divided by the rms of the whole reference as above, (g,)."""
     scale = np.sqrt(np.mean(np.sum(np.square(reference), axis=1)))
     return np.asarray(np.sqrt(np.mean(np.square(value - reference), axis=0)) / scale)
+
+
+def errors_by_step(model: Model, samples: Samples, step: IntArray) -> list[dict[str, float]]:
+    """Root mean square errors of the states at each number of increments from rest, `step` (n,), as plain JSON data.
+
+    Relative to the rms of the reference over all states, as everywhere, so that they show where errors come from.
+    """
+    flux, tangent = model.family.evaluate(samples.gradient)
+    found: list[dict[str, float]] = []
+    for number in np.unique(step):
+        chosen = step == number
+        entry: dict[str, float] = {"step": int(number), "states": int(np.count_nonzero(chosen))}
+        for name, value, reference in (("flux", flux, samples.flux), ("tangent", tangent, samples.tangent)):
+            error = np.mean(np.sum(np.square(value - reference)[chosen].reshape(int(entry["states"]), -1), axis=1))
+            scale = np.mean(np.sum(np.square(reference).reshape(len(reference), -1), axis=1))
+            entry[name] = float(np.sqrt(error / scale))
+        found.append(entry)
+    return found
 
 
 def checks(model: Model, samples: Samples) -> dict[str, float]:

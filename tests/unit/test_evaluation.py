@@ -10,7 +10,14 @@ import pytest
 from materials.law_material import LawMaterial
 from materials.laws import LAWS
 from materials.measures import FloatArray, Measure, Physics
-from surrogates.evaluation import closed_path_work, component_errors, evaluate_model, objectivity, relative_error
+from surrogates.evaluation import (
+    closed_path_work,
+    component_errors,
+    errors_by_step,
+    evaluate_model,
+    objectivity,
+    relative_error,
+)
 from surrogates.families.ann import DirectNetwork
 from surrogates.family import Family, ModelError, Network, Samples
 from surrogates.store import Model, training_range
@@ -106,6 +113,19 @@ def test_five_percent_are_five_percent() -> None:
     assert found["flux_error"]["rms"] == pytest.approx(0.05)
     assert found["tangent_error"]["rms"] == pytest.approx(0.05)
     assert found["tangent_error"]["max"] == pytest.approx(0.05)
+
+
+def test_errors_by_step_add_up() -> None:
+    learned = samples()
+    crooked = model(linear(SYMMETRIC + 0.1 * TURNING), learned.gradient)
+    step = np.arange(40) % 3 + 1
+    found = errors_by_step(crooked, learned, step)
+    assert [entry["step"] for entry in found] == [1, 2, 3]
+    for name, value, reference in zip(
+        ("flux", "tangent"), crooked.family.evaluate(learned.gradient), learned[1:3], strict=True
+    ):
+        whole = sum(entry["states"] * entry[name] ** 2 for entry in found) / 40
+        assert np.sqrt(whole) == pytest.approx(relative_error(value, reference)["rms"])
 
 
 def test_a_wrong_tangent_is_seen() -> None:
