@@ -118,3 +118,11 @@ def test_rest_is_exact_and_a_point_does_not_see_its_neighbours() -> None:
 
 def test_no_points_are_no_trouble() -> None:
     assert energy_kernel.evaluate(packed("none", (4,)), np.zeros((0, 6)))[2].shape == (0, 6, 6)
+
+
+def test_the_benchmark_compares_sides_that_agree() -> None:
+    pytest.importorskip("torch")
+    from benchmarks.energy_kernel import measure
+
+    numbers = measure(points=200, repeat=1)
+    assert min(numbers.values()) > 0.0
