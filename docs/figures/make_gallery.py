@@ -45,13 +45,13 @@ def _flux(snapshot: Snapshot) -> tuple[str, NDArray[np.float64]]:
 
 
 def thumbnail(run: RunData) -> Image.Image:
-    """Part and cell side by side, each in the middle of its box."""
+    """Part and cell side by side, each in the middle of its box; a run without cells shows the part."""
     finite = run.record["physics"] == "finite_strain"
     sheet = Image.new("RGB", (sum(width for width, _ in BOXES), BOXES[0][1]), "white")
     x = 0
-    for snapshot, (width, height) in zip((run.fields, run.micro[0]), BOXES, strict=True):
-        if snapshot is None:
-            raise SystemExit(f"{run.path} has no fields")
+    if run.fields is None:
+        raise SystemExit(f"{run.path} has no fields")
+    for snapshot, (width, height) in zip((run.fields, *run.micro[:1]), BOXES, strict=False):
         figure = draw_field(snapshot, field_of(snapshot), deformation_scale(snapshot, finite), opened=True)
         picture = _pixels(figure, width - MARGIN, height - MARGIN)
         sheet.paste(picture, (x + (width - picture.width) // 2, (height - picture.height) // 2))
