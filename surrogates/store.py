@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,7 @@ def write_model(folder: Path, model: Model) -> None:
     Raises:
         ModelError: the folder holds something other than a model, or cannot be written.
     """
-    from safetensors.numpy import save
-
+    save = _safetensors("save")
     refusal = write_refusal(folder)
     if refusal is not None:
         raise ModelError(refusal)
@@ -213,10 +212,20 @@ def _range(card: Mapping[str, Any], measure: Measure) -> tuple[FloatArray, Float
 
 
 def _arrays(weights: bytes) -> dict[str, Any]:
+    load = _safetensors("load")
     from safetensors import SafetensorError  # type: ignore[attr-defined]  # the stubs lack it
-    from safetensors.numpy import load
 
     try:
         return dict(load(weights))
     except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a dtype that numpy lacks
         raise ModelError(f"{WEIGHTS} is not a safetensors file ({' '.join(str(error).split())})") from None
+
+
+def _safetensors(function: str) -> Callable[[Any], Any]:
+    """A function of the library, which is an optional dependency."""
+    try:
+        from safetensors import numpy as library
+    except ModuleNotFoundError:
+        raise ModelError("models need safetensors, which is not installed: pip install 'fe2[surrogates]'") from None
+    found: Callable[[Any], Any] = getattr(library, function)
+    return found
