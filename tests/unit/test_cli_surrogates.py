@@ -220,7 +220,7 @@ def test_check_knows_the_surrogate(workshop: Path, capsys: pytest.CaptureFixture
 
 
 WRONG_RECIPES = [
-    ("surrogates.net.family=gp", "surrogates.net.family: family gp is not available in this version"),
+    ("surrogates.net.family=dissipative", "surrogates.net.family: family dissipative is not available in this version"),
     ("surrogates.net.ensemble=3", "surrogates.net.ensemble: ensembles are not available"),
     ("surrogates.net.training.from=nowhere", "nowhere: no such folder"),
     ("surrogates.net.training.epochs=0", "surrogates.net.training.epochs: must be at least 1"),
