@@ -1,5 +1,6 @@
 """`fe2 train`: a recipe of a case and a dataset become a model folder."""
 
+import dataclasses
 import time as clock
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -15,7 +16,7 @@ from surrogates.evaluation import evaluate_model
 from surrogates.families import FAMILIES
 from surrogates.family import Family, ModelError, Samples
 from surrogates.store import Model, read_model, training_range, write_model, write_refusal
-from surrogates.training import Trained, train
+from surrogates.training import Trained, Training, train
 
 
 class TrainedModel(NamedTuple):
@@ -108,8 +109,11 @@ def check_dataset(case: Case, name: str, dataset: Dataset, data: Path) -> None:
 
 def summary(made: TrainedModel) -> list[str]:
     """What came out, in lines for a terminal."""
-    best = made.training.history[-1].best_epoch
-    lines = [f"Trained in {made.seconds:.1f} s: {made.training.stopped}; the weights of epoch {best} are kept"]
+    if made.model.family.iterative:
+        best = made.training.history[-1].best_epoch
+        lines = [f"Trained in {made.seconds:.1f} s: {made.training.stopped}; the weights of epoch {best} are kept"]
+    else:
+        lines = [f"Fitted in {made.seconds:.1f} s"]
     errors = made.model.information["errors"]
     if errors is None:
         return [*lines, "No state is for testing, so that its errors are not known"]
@@ -134,9 +138,23 @@ def _check_recipe(case: Case, name: str) -> None:
         if law.state_size > 0:
             text = f"family {recipe.family} is for reversible response, but {law.name} of phase {phase} remembers"
             raise case.bad_input(("surrogates", name, "family"), f"{text}; no family of this version can")
+    if not FAMILIES[recipe.family].iterative:
+        _check_fitted_at_once(case, name)
     if recipe.ensemble > 1:
         text = "ensembles are not available in this version, remove the key"
         raise case.bad_input(("surrogates", name, "ensemble"), text)
+
+
+def _check_fitted_at_once(case: Case, name: str) -> None:
+    """Of the training of such a family there is only a seed."""
+    recipe, defaults = case.surrogates[name], Training()
+    set_keys = [] if recipe.start is None else ["from"]
+    for key, value in dataclasses.asdict(recipe.training_settings()).items():
+        if key != "seed" and value != getattr(defaults, key):
+            set_keys.append(key)
+    if set_keys:
+        text = f"family {recipe.family} is fitted at once, not trained step by step; remove the key"
+        raise case.bad_input(("surrogates", name, "training", set_keys[0]), text)
 
 
 def _start(case: Case, name: str, learned: Samples) -> Family:
@@ -178,8 +196,6 @@ def _data(dataset: Dataset) -> dict[str, Any]:
 
 
 def _training(case: Case, name: str, trained: Trained, seconds: float) -> dict[str, Any]:
-    from surrogates.torch_boundary import device, torch
-
     last = trained.history[-1]
     return {
         "case": case.title or case.source.stem,
@@ -191,6 +207,11 @@ def _training(case: Case, name: str, trained: Trained, seconds: float) -> dict[s
         "validation_loss": min(losses.validation for losses in trained.history),
         "stopped": trained.stopped,
         "seconds": round(seconds, 3),
-        "torch": torch.__version__,
-        "device": str(device()),
+        **(_torch() if trained.family.iterative else {}),
     }
+
+
+def _torch() -> dict[str, str]:
+    from surrogates.torch_boundary import device, torch
+
+    return {"torch": torch.__version__, "device": str(device())}

@@ -38,7 +38,12 @@ class Samples(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
+class Options:
+    """What a family can be told. The fields of a subclass are the keys under `network` in case files."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network(Options):
     """Architecture of a network. The fields of a subclass are the keys under `network` in case files."""
 
     hidden: Annotated[tuple[Annotated[int, Ge(1)], ...], Len(min_length=1)] = (32, 32)
@@ -57,12 +62,15 @@ class Family(ABC):
     """Name in case files and model cards."""
     physics: ClassVar[tuple[Physics, ...]]
     """What it can be used for."""
-    network: ClassVar[type[Network]] = Network
+    network: ClassVar[type[Options]] = Network
     """Its options in case files."""
     symmetric: ClassVar[bool]
     """Whether the tangent is symmetric by construction."""
     conservative: ClassVar[bool]
     """Whether the flux derives from an energy by construction, so that closed paths take no work."""
+
+    iterative: ClassVar[bool] = True
+    """Whether `surrogates.training` improves on `untrained` step by step; otherwise that is the fit already."""
 
     measure: Measure
 
@@ -107,13 +115,16 @@ class Family(ABC):
         to the last bit.
         """
 
-    @abstractmethod
     def torch_model(self) -> "Module":
-        """The same function in torch, float64.
+        """The same function in torch, float64, for families that are trained step by step (`iterative`).
 
         `forward(gradient (n, g)) -> (flux (n, g), tangent (n, g, g))`, in closed form, differentiable with respect to
         the parameters of the module. Each parameter bears the name of its array; what is not trained is a buffer.
+
+        Raises:
+            ModelError: the family is fitted at once.
         """
+        raise ModelError(f"family {self.name} is fitted at once, there is nothing to train step by step")
 
     def updated(self, parameters: Mapping[str, FloatArray]) -> Self:
         """This network with some arrays replaced."""

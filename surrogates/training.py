@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
+import numpy as np
 from annotated_types import Ge
 
 from materials.measures import FloatArray
@@ -80,7 +81,8 @@ def train(
     """Train a network. The same inputs give the same weights on a CPU with the same libraries, to the last bit.
 
     Args:
-        start: what to begin from: an untrained network, or a trained one (warm start).
+        start: what to begin from: an untrained network, or a trained one (warm start). A family that is fitted at once
+            comes back as it is, with its losses.
         training: states to fit.
         validation: states that decide when to stop; without any, the training split does.
         settings: optimiser, limits, weights.
@@ -89,6 +91,8 @@ def train(
     Raises:
         ModelError: the loss is not a finite number at the start.
     """
+    if not start.iterative:
+        return _fitted(start, training, validation, settings)
     from surrogates import torch_boundary as tb
 
     tb.reproducible(settings.seed)
@@ -127,6 +131,23 @@ def train(
             stopped = "nothing is left to learn"
             break
     return Trained(start.updated(best), tuple(history), stopped)
+
+
+def _fitted(family: Family, training: Samples, validation: Samples, settings: Training) -> Trained:
+    """A family that needs no training, and its losses."""
+    scales = (overall_scale(training.flux, "flux"), overall_scale(training.tangent, "tangent"))
+    held_out = validation if len(validation.gradient) else training
+    losses = []
+    for samples in (training, held_out):
+        answers = family.evaluate(samples.gradient)
+        errors = [
+            float(np.sum(np.square(answer - wanted))) / (len(wanted) * scale**2)
+            for answer, wanted, scale in zip(answers, samples[1:3], scales, strict=True)
+        ]
+        losses.append(errors[0] + settings.tangent_weight * errors[1])
+    if not np.isfinite(losses).all():
+        raise ModelError("the loss is not a finite number: the fit has no answer for some states")
+    return Trained(family, (Losses(0, losses[0], losses[1], 0),), "fitted at once")
 
 
 class _Objective:

@@ -8,7 +8,7 @@ from pydantic import Field, create_model, field_validator
 from solver.case.parameters import parameter_fields
 from solver.case.section import Count, Name, Positive, Section
 from surrogates.families import FAMILIES
-from surrogates.family import Network
+from surrogates.family import Options
 from surrogates.training import Training
 
 Seed = Annotated[int, Field(ge=0)]
@@ -89,7 +89,7 @@ class SurrogateRecipe(Section):
     training: TrainingSection = TrainingSection()
     """How it is trained."""
 
-    def network_options(self) -> Network:
+    def network_options(self) -> Options:
         """The options of the network; the family is one of `FAMILIES`.
 
         Raises ValueError if they contradict each other, or set one that belongs to another family.

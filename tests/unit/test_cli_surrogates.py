@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from solver.cli import BAD_INPUT, DONE, execute
 from surrogates.dataset import Dataset
+from surrogates.families.gp import GaussianProcess
 from surrogates.store import read_model
 
 ROOT = Path(__file__).parents[2]
@@ -223,6 +224,7 @@ WRONG_RECIPES = [
     ("surrogates.net.family=dissipative", "surrogates.net.family: family dissipative is not available in this version"),
     ("surrogates.net.ensemble=3", "surrogates.net.ensemble: ensembles are not available"),
     ("surrogates.net.training.from=nowhere", "nowhere: no such folder"),
+    ("surrogates.net.family=gp", "surrogates.net.network: family gp has no option hidden, it has kernel, states"),
     ("surrogates.net.training.epochs=0", "surrogates.net.training.epochs: must be at least 1"),
     ("surrogates.net.network.depth=3", "surrogates.net.network.depth: unknown key"),
     ("rves.cell.phases.stiff.E=301", "was sampled from another cell than rves.cell"),
@@ -248,6 +250,34 @@ def test_a_cell_that_remembers_is_refused(workshop: Path, tmp_path: Path, capsys
     arguments = ["--data", str(workshop / "data.h5"), "--out", str(tmp_path / "m")]
     text = complaint(capsys, "train", str(tmp_path / "metal.yaml"), *arguments)
     assert "surrogates.net.family: family ann is for reversible response, but j2 of phase soft remembers" in text
+
+
+def test_a_gaussian_process_from_recipe_to_run(
+    workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = CASE.replace("family: ann\n    network: {hidden: [12, 12]}", "family: gp")
+    text = text.replace("    training: {epochs: 60}\n", "")
+    (tmp_path / "strip.yaml").write_text(text, encoding="utf-8")
+    arguments = ["train", str(tmp_path / "strip.yaml"), "--data", str(workshop / "data.h5")]
+    capsys.readouterr()
+    assert execute([*arguments, "--out", str(tmp_path / "model")]) == DONE
+    assert capsys.readouterr().out.startswith("Fitted in ")
+    card = json.loads((tmp_path / "model" / "card.json").read_text(encoding="utf-8"))
+    assert card["family"] == "gp"
+    assert card["architecture"] == {"kernel": "matern52"}
+    assert card["errors"]["flux_error"]["rms"] < 0.03
+    assert card["training"]["stopped"] == "fitted at once"
+    family = read_model(tmp_path / "model").family
+    assert isinstance(family, GaussianProcess)
+    dataset = Dataset.read(workshop / "data.h5")
+    known, unseen = (family.variance(dataset.samples(split).gradient) for split in ("train", "test"))
+    assert np.sqrt(known.mean()) < 0.2 * np.sqrt(unseen.mean())
+    history = run(tmp_path, tmp_path / "out", SURROGATE)
+    assert all(int(row["newton_iterations"]) < 8 for row in history)
+    for key in ("epochs=3", "from=model"):
+        wrong = ["--out", str(tmp_path / "m"), "--set", f"surrogates.net.training.{key}"]
+        name = key.split("=")[0]
+        assert f"surrogates.net.training.{name}: family gp is fitted at once" in complaint(capsys, *arguments, *wrong)
 
 
 def test_wrong_files(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
