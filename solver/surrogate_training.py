@@ -12,6 +12,7 @@ from solver.case.resolved import resolved
 from solver.results.environment import versions
 from solver.training_display import TrainingDisplay
 from surrogates.dataset import Dataset, DatasetError
+from surrogates.ensemble import Ensemble
 from surrogates.evaluation import evaluate_model
 from surrogates.families import FAMILIES
 from surrogates.family import Family, ModelError, Samples
@@ -23,7 +24,8 @@ class TrainedModel(NamedTuple):
     """What `fe2 train` made."""
 
     model: Model
-    training: Trained
+    training: tuple[Trained, ...]
+    """Of each member; one where there is no ensemble."""
     seconds: float
     """Wall time of the training."""
 
@@ -55,10 +57,18 @@ def train_case(case: Case, name: str, data: Path, out: Path, date: str, stream: 
     began = clock.perf_counter()
     try:
         start = _start(case, name, learned)
-        with TrainingDisplay(stream, settings.epochs) as display:
-            trained = train(start, learned, held_out, settings, display.epoch)
+        starts = start.members if isinstance(start, Ensemble) else (start,)
+        done = []
+        for k, member in enumerate(starts):
+            own = dataclasses.replace(settings, seed=settings.seed + k)
+            prefix = f"member {k + 1} of {len(starts)}  " if len(starts) > 1 else ""
+            with TrainingDisplay(stream, settings.epochs, prefix) as display:
+                done.append(train(member, learned, held_out, own, display.epoch))
+        trained = tuple(done)
         seconds = clock.perf_counter() - began
-        bare = Model(trained.family, *training_range(dataset.measure, learned.gradient))
+        families = tuple(one.family for one in trained)
+        family = Ensemble(case.measure, families) if len(families) > 1 else families[0]
+        bare = Model(family, *training_range(dataset.measure, learned.gradient))
         measured = evaluate_model(bare, test) if len(test.gradient) else None
     except ModelError as error:
         raise case.bad_input(("surrogates", name), f"{error}; see {data}") from None
@@ -109,9 +119,12 @@ def check_dataset(case: Case, name: str, dataset: Dataset, data: Path) -> None:
 
 def summary(made: TrainedModel) -> list[str]:
     """What came out, in lines for a terminal."""
-    if made.model.family.iterative:
-        best = made.training.history[-1].best_epoch
-        lines = [f"Trained in {made.seconds:.1f} s: {made.training.stopped}; the weights of epoch {best} are kept"]
+    if len(made.training) > 1:
+        lines = [f"Trained {len(made.training)} members in {made.seconds:.1f} s; their mean answers"]
+    elif made.model.family.iterative:
+        (only,) = made.training
+        best = only.history[-1].best_epoch
+        lines = [f"Trained in {made.seconds:.1f} s: {only.stopped}; the weights of epoch {best} are kept"]
     else:
         lines = [f"Fitted in {made.seconds:.1f} s"]
     errors = made.model.information["errors"]
@@ -140,8 +153,8 @@ def _check_recipe(case: Case, name: str) -> None:
             raise case.bad_input(("surrogates", name, "family"), f"{text}; no family of this version can")
     if not FAMILIES[recipe.family].iterative:
         _check_fitted_at_once(case, name)
-    if recipe.ensemble > 1:
-        text = "ensembles are not available in this version, remove the key"
+    if recipe.ensemble > 1 and not FAMILIES[recipe.family].iterative:
+        text = f"family {recipe.family} is fitted at once and its members would be alike, remove the key"
         raise case.bad_input(("surrogates", name, "ensemble"), text)
 
 
@@ -160,7 +173,11 @@ def _check_fitted_at_once(case: Case, name: str) -> None:
 def _start(case: Case, name: str, learned: Samples) -> Family:
     """An untrained network, or the one that the recipe starts from."""
     recipe, settings = case.surrogates[name], case.surrogates[name].training_settings()
-    fresh = FAMILIES[recipe.family].untrained(case.measure, recipe.network_options(), learned, settings.seed)
+    members = tuple(
+        FAMILIES[recipe.family].untrained(case.measure, recipe.network_options(), learned, settings.seed + k)
+        for k in range(recipe.ensemble)
+    )
+    fresh = Ensemble(case.measure, members) if len(members) > 1 else members[0]
     if recipe.start is None:
         return fresh
     key = ("surrogates", name, "training", "from")
@@ -195,19 +212,26 @@ def _data(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _training(case: Case, name: str, trained: Trained, seconds: float) -> dict[str, Any]:
-    last = trained.history[-1]
+def _training(case: Case, name: str, trained: tuple[Trained, ...], seconds: float) -> dict[str, Any]:
+    each = [_course(one) for one in trained]
     return {
         "case": case.title or case.source.stem,
         "recipe": name,
         "settings": resolved(case)["surrogates"][name]["training"] | {"from": case.surrogates[name].start},
+        **(each[0] if len(each) == 1 else {"members": each}),
+        "seconds": round(seconds, 3),
+        **(_torch() if trained[0].family.iterative else {}),
+    }
+
+
+def _course(trained: Trained) -> dict[str, Any]:
+    last = trained.history[-1]
+    return {
         "epochs": last.epoch,
         "best_epoch": last.best_epoch,
         "training_loss": last.training,
         "validation_loss": min(losses.validation for losses in trained.history),
         "stopped": trained.stopped,
-        "seconds": round(seconds, 3),
-        **(_torch() if trained.family.iterative else {}),
     }
 
 

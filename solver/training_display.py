@@ -23,10 +23,11 @@ class TrainingDisplay:
     Args:
         stream: where to; None: nowhere.
         epochs: most epochs that there will be.
+        prefix: what each line begins with.
     """
 
-    def __init__(self, stream: TextIO | None, epochs: int) -> None:
-        self._stream, self._epochs = stream, epochs
+    def __init__(self, stream: TextIO | None, epochs: int, prefix: str = "") -> None:
+        self._stream, self._epochs, self._prefix = stream, epochs, prefix
         self._began = clock.monotonic()
         self._live: Live | None = None
         if stream is not None:
@@ -57,7 +58,7 @@ class TrainingDisplay:
 
     def _line(self, losses: Losses) -> str:
         return (
-            f"epoch {losses.epoch:4d} of at most {self._epochs}  training {_percent(losses.training)}  "
+            f"{self._prefix}epoch {losses.epoch:4d} of at most {self._epochs}  training {_percent(losses.training)}  "
             f"validation {_percent(losses.validation)}  best epoch {losses.best_epoch}  "
             f"{duration(clock.monotonic() - self._began)}"
         )

@@ -64,15 +64,21 @@ class Family(ABC):
     """What it can be used for."""
     network: ClassVar[type[Options]] = Network
     """Its options in case files."""
-    symmetric: ClassVar[bool]
-    """Whether the tangent is symmetric by construction."""
-    conservative: ClassVar[bool]
-    """Whether the flux derives from an energy by construction, so that closed paths take no work."""
 
     iterative: ClassVar[bool] = True
     """Whether `surrogates.training` improves on `untrained` step by step; otherwise that is the fit already."""
 
     measure: Measure
+
+    @property
+    @abstractmethod
+    def symmetric(self) -> bool:
+        """Whether the tangent is symmetric by construction; a class variable in most families."""
+
+    @property
+    @abstractmethod
+    def conservative(self) -> bool:
+        """Whether the flux derives from an energy by construction, so that closed paths take no work."""
 
     @classmethod
     @abstractmethod

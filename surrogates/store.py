@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from materials.measures import FloatArray, Measure, Physics
 from surrogates.card_text import readme
+from surrogates.ensemble import Ensemble
 from surrogates.families import FAMILIES
 from surrogates.family import Family, ModelError
 from surrogates.green_strain import objective_strain, strain_measure
@@ -131,9 +132,10 @@ def _read(folder: Path) -> Model:
         raise ModelError(f"{CARD} is of schema {card.get('schema')!r}, this version reads {SCHEMA!r}")
     measure = _measure(card)
     name = card.get("family")
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise ModelError(f"{CARD} names the family {name!r}, known are {', '.join(FAMILIES)}")
-    family = FAMILIES[name]
+    families: dict[str, type[Family]] = {**FAMILIES, Ensemble.name: Ensemble}
+    if not isinstance(name, str) or name not in families:
+        raise ModelError(f"{CARD} names the family {name!r}, known are {', '.join(families)}")
+    family = families[name]
     refusal = family.refusal(measure)
     if refusal is not None:
         raise ModelError(f"{CARD}: {refusal}")

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 
 from solver.cli import BAD_INPUT, DONE, execute
 from surrogates.dataset import Dataset
+from surrogates.ensemble import Ensemble
 from surrogates.families.gp import GaussianProcess
 from surrogates.store import read_model
 
@@ -222,7 +223,7 @@ def test_check_knows_the_surrogate(workshop: Path, capsys: pytest.CaptureFixture
 
 WRONG_RECIPES = [
     ("surrogates.net.family=dissipative", "surrogates.net.family: family dissipative is not available in this version"),
-    ("surrogates.net.ensemble=3", "surrogates.net.ensemble: ensembles are not available"),
+    ("surrogates.net.ensemble=0", "surrogates.net.ensemble: must be at least 1"),
     ("surrogates.net.training.from=nowhere", "nowhere: no such folder"),
     ("surrogates.net.family=gp", "surrogates.net.network: family gp has no option hidden, it has kernel, states"),
     ("surrogates.net.training.epochs=0", "surrogates.net.training.epochs: must be at least 1"),
@@ -278,6 +279,35 @@ def test_a_gaussian_process_from_recipe_to_run(
         wrong = ["--out", str(tmp_path / "m"), "--set", f"surrogates.net.training.{key}"]
         name = key.split("=")[0]
         assert f"surrogates.net.training.{name}: family gp is fitted at once" in complaint(capsys, *arguments, *wrong)
+
+
+def test_an_ensemble_from_recipe_to_run(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    few = CASE.replace("family: ann", "family: ann\n    ensemble: 3").replace("epochs: 60", "epochs: 15")
+    (tmp_path / "strip.yaml").write_text(few, encoding="utf-8")
+    arguments = ["train", str(tmp_path / "strip.yaml"), "--data", str(workshop / "data.h5")]
+    capsys.readouterr()
+    assert execute([*arguments, "--out", str(tmp_path / "model")]) == DONE
+    shown = capsys.readouterr().out
+    assert "member 3 of 3  epoch " in shown
+    assert "Trained 3 members" in shown
+    card = json.loads((tmp_path / "model" / "card.json").read_text(encoding="utf-8"))
+    assert card["family"] == "ensemble"
+    assert card["architecture"] == {"family": "ann", "members": 3 * [{"hidden": [12, 12]}]}
+    assert len({member["validation_loss"] for member in card["training"]["members"]}) == 3
+    family = read_model(tmp_path / "model").family
+    assert isinstance(family, Ensemble)
+    gradient = Dataset.read(workshop / "data.h5").samples("train").gradient
+    rest = family.measure.rest
+    assert family.disagreement(gradient).mean() < 0.2 * family.disagreement(rest + 3.0 * (gradient - rest)).mean()
+    history = run(tmp_path, tmp_path / "out", SURROGATE)
+    assert all(int(row["newton_iterations"]) < 8 for row in history)
+    again = [*arguments, "--out", str(tmp_path / "more"), "--quiet", "--set", "surrogates.net.training.from=model"]
+    assert execute([*again, "--set", "surrogates.net.training.epochs=1"]) == DONE
+    text = complaint(capsys, *again, "--set", "surrogates.net.ensemble=2")
+    assert "surrogates.net.training.from: the model has the architecture" in text
+    gp = ["--set", "surrogates.net={rve: cell, family: gp, ensemble: 2, sampling: {paths: 40, steps: 4, range: 0.25}}"]
+    text = complaint(capsys, *arguments, "--out", str(tmp_path / "gp"), *gp)
+    assert "surrogates.net.ensemble: family gp is fitted at once" in text
 
 
 def test_wrong_files(workshop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

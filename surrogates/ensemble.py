@@ -1,0 +1,91 @@
+"""Several networks of one family, trained from different seeds: their mean answers, their disagreement warns."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from materials.measures import FloatArray, Measure, Physics
+from surrogates.families import FAMILIES
+from surrogates.family import Family, ModelError, Options, Samples
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble(Family):
+    """Mean of its members, which are of one family and measure."""
+
+    name: ClassVar[str] = "ensemble"
+    physics: ClassVar[tuple[Physics, ...]] = tuple(Physics)
+    network: ClassVar[type[Options]] = Options
+    iterative: ClassVar[bool] = True
+
+    measure: Measure
+    members: tuple[Family, ...]
+
+    @classmethod
+    def untrained(cls, measure: Measure, network: Any, samples: Samples, seed: int) -> Self:  # noqa: ARG003
+        """Refused: an ensemble is made of members, `Ensemble(measure, members)`, that are trained one by one."""
+        raise ModelError("an ensemble is made of members that are trained one by one")
+
+    @property
+    def symmetric(self) -> bool:
+        """As the members."""
+        return all(member.symmetric for member in self.members)
+
+    @property
+    def conservative(self) -> bool:
+        """As the members."""
+        return all(member.conservative for member in self.members)
+
+    def architecture(self) -> dict[str, Any]:
+        """Family and architecture of each member."""
+        return {"family": self.members[0].name, "members": [member.architecture() for member in self.members]}
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Those of member k as `k.name`."""
+        return {f"{k}.{name}": a for k, member in enumerate(self.members) for name, a in member.arrays().items()}
+
+    @classmethod
+    def from_arrays(cls, measure: Measure, architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """See `Family.from_arrays`."""
+        family, members = architecture.get("family"), architecture.get("members")
+        if (
+            set(architecture) != {"family", "members"}
+            or not isinstance(family, str)
+            or family not in FAMILIES
+            or not isinstance(members, list)
+            or len(members) < 2
+            or not all(isinstance(member, dict) for member in members)
+        ):
+            raise ModelError("the architecture of an ensemble names a family and those of at least two members")
+        refusal = FAMILIES[family].refusal(measure)
+        if refusal is not None:
+            raise ModelError(refusal)
+        parts: list[dict[str, NDArray[Any]]] = [{} for _ in members]
+        for name, array in arrays.items():
+            number, _, own = name.partition(".")
+            if number not in map(str, range(len(members))):
+                raise ModelError(f"the set of arrays has unknown {name}, there are {len(members)} members")
+            parts[int(number)][own] = array
+        made = []
+        for k, (member, part) in enumerate(zip(members, parts, strict=True)):
+            try:
+                made.append(FAMILIES[family].from_arrays(measure, member, part))
+            except ModelError as error:
+                raise ModelError(f"member {k}: {error}") from None
+        return cls(measure, tuple(made))
+
+    def evaluate(self, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Mean flux and mean tangent, which is the derivative of the mean; see `Family.evaluate`."""
+        flux, tangent = self.members[0].evaluate(gradient)
+        for member in self.members[1:]:
+            more_flux, more_tangent = member.evaluate(gradient)
+            flux, tangent = flux + more_flux, tangent + more_tangent
+        return flux / len(self.members), tangent / len(self.members)
+
+    def disagreement(self, gradient: FloatArray) -> FloatArray:
+        """Root mean square over members of ‖flux − mean flux‖ at `gradient` (n, g), in units of flux, (n,)."""
+        fluxes = np.stack([member.evaluate(gradient)[0] for member in self.members])
+        return np.asarray(np.sqrt(np.mean(np.sum(np.square(fluxes - fluxes.mean(axis=0)), axis=2), axis=0)))
