@@ -7,7 +7,7 @@ from solver.case.errors import BadInput
 from solver.surrogate_training import read_dataset
 from surrogates.dataset import Dataset
 from surrogates.evaluation import errors_by_step, evaluate_model
-from surrogates.family import ModelError, Samples
+from surrogates.family import ModelError
 from surrogates.store import Model, read_model
 
 
@@ -35,7 +35,7 @@ def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dic
         BadInput: the model has no answer for some state.
     """
     tested = bool(dataset.states_of("test").any())
-    samples = dataset.samples("test") if tested else Samples(dataset.gradient, dataset.flux, dataset.tangent)
+    samples = dataset.samples("test") if tested else dataset.all_samples()
     step = dataset.step[dataset.states_of("test")] if tested else dataset.step
     try:
         measured = evaluate_model(model, samples)

@@ -148,9 +148,10 @@ def _check_recipe(case: Case, name: str) -> None:
     if refusal is not None:
         raise case.bad_input(("surrogates", name, "family"), refusal)
     for phase, law in case.rves[recipe.rve].laws.items():
-        if law.state_size > 0:
+        if law.state_size > 0 and not FAMILIES[recipe.family].remembers:
             text = f"family {recipe.family} is for reversible response, but {law.name} of phase {phase} remembers"
-            raise case.bad_input(("surrogates", name, "family"), f"{text}; no family of this version can")
+            able = " or ".join(family for family, kind in FAMILIES.items() if kind.remembers)
+            raise case.bad_input(("surrogates", name, "family"), f"{text}; use {able or 'another cell'}")
     if not FAMILIES[recipe.family].iterative:
         _check_fitted_at_once(case, name)
     if recipe.ensemble > 1 and not FAMILIES[recipe.family].iterative:

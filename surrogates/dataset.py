@@ -103,9 +103,16 @@ class Dataset:
         return np.array([name == split for name in self.split])[self.path]
 
     def samples(self, split: str) -> Samples:
-        """The states of a split, without their order along paths."""
-        chosen = self.states_of(split)
-        return Samples(self.gradient[chosen], self.flux[chosen], self.tangent[chosen], self.symmetry)
+        """The states of a split, in the order of paths and steps."""
+        return self._chosen(self.states_of(split))
+
+    def all_samples(self) -> Samples:
+        """The states of all splits, in the order of paths and steps."""
+        return self._chosen(np.ones(self.n_states, dtype=bool))
+
+    def _chosen(self, states: NDArray[np.bool_]) -> Samples:
+        arrays = (self.gradient[states], self.flux[states], self.tangent[states])
+        return Samples(*arrays, self.symmetry, self.path[states], self.dt[states])
 
     @cached_property
     def fingerprint(self) -> str:

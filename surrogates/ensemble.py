@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from materials.measures import FloatArray, Measure, Physics
 from surrogates.families import FAMILIES
-from surrogates.family import Family, ModelError, Options, Samples
+from surrogates.family import Family, ModelError, Options, Samples, Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +79,32 @@ class Ensemble(Family):
 
     def evaluate(self, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean flux and mean tangent, which is the derivative of the mean; see `Family.evaluate`."""
-        flux, tangent = self.members[0].evaluate(gradient)
-        for member in self.members[1:]:
-            more_flux, more_tangent = member.evaluate(gradient)
-            flux, tangent = flux + more_flux, tangent + more_tangent
-        return flux / len(self.members), tangent / len(self.members)
+        answer = self.step(gradient, np.tile(self.initial_state(), (len(gradient), 1)), 1.0)
+        return answer.flux, answer.tangent
+
+    @property
+    def state_size(self) -> int:
+        """Those of the members together."""
+        return sum(member.state_size for member in self.members)
+
+    def initial_state(self) -> FloatArray:
+        """Those of the members, one after the other."""
+        return np.concatenate([member.initial_state() for member in self.members])
+
+    def step(self, gradient: FloatArray, state: FloatArray, dt: float) -> Step:
+        """Mean flux and tangent, and the states of all members; see `Family.step`."""
+        answers = self._steps(gradient, state, dt)
+        flux, tangent, _ = answers[0]
+        for answer in answers[1:]:
+            flux, tangent = flux + answer.flux, tangent + answer.tangent
+        states = np.concatenate([answer.state for answer in answers], axis=1)
+        return Step(flux / len(answers), tangent / len(answers), states)
+
+    def _steps(self, gradient: FloatArray, state: FloatArray, dt: float) -> list[Step]:
+        """What each member answers."""
+        ends = np.cumsum([member.state_size for member in self.members])[:-1]
+        parts = [np.ascontiguousarray(part) for part in np.split(state, ends, axis=1)]
+        return [member.step(gradient, part, dt) for member, part in zip(self.members, parts, strict=True)]
 
     def disagreement(self, gradient: FloatArray) -> FloatArray:
         """Root mean square over members of ‖flux − mean flux‖ at `gradient` (n, g), in units of flux, (n,)."""

@@ -17,6 +17,7 @@ from materials.interface import IntArray
 from materials.measures import FloatArray, Measure, Physics
 from surrogates.family import Family, ModelError, Samples
 from surrogates.store import Model
+from surrogates.trajectories import follow
 
 CHECK_STATES = 500
 """Most states that a check looks at."""
@@ -33,7 +34,7 @@ def evaluate_model(model: Model, samples: Samples) -> dict[str, Any]:
     """
     if not len(samples.gradient):
         raise ModelError("there are no states to evaluate it on")
-    flux, tangent = model.family.evaluate(samples.gradient)
+    flux, tangent = follow(model.family, samples)
     unanswered = int(np.count_nonzero(~(np.isfinite(flux).all(axis=1) & np.isfinite(tangent).all(axis=(1, 2)))))
     if unanswered:
         raise ModelError(f"it has no answer for {unanswered} of {len(flux)} states")
@@ -75,7 +76,7 @@ def errors_by_step(model: Model, samples: Samples, step: IntArray) -> list[dict[
 
     Relative to the rms of the reference over all states, as everywhere, so that they show where errors come from.
     """
-    flux, tangent = model.family.evaluate(samples.gradient)
+    flux, tangent = follow(model.family, samples)
     found: list[dict[str, float]] = []
     for number in np.unique(step):
         chosen = step == number

@@ -1,8 +1,9 @@
 """What a family of surrogates is: a network with the interface that training, store, evaluation and runs share.
 
 A family is immutable: a configuration (`architecture`, plain JSON) and named arrays (`arrays`). `evaluate` answers in
-numpy, float64, with nothing but what an FE run needs. `torch_model` is the same function for training: its parameters
-carry the names of the arrays that they stand for, and `updated` takes trained values back.
+numpy, float64, with nothing but what an FE run needs; a `HistoryFamily` answers by `step`, from a state that whoever
+asks keeps. `torch_model` is the same function for training: its parameters carry the names of the arrays that they
+stand for, and `updated` takes trained values back.
 """
 
 from abc import ABC, abstractmethod
@@ -14,6 +15,7 @@ import numpy as np
 from annotated_types import Ge, Len
 from numpy.typing import NDArray
 
+from materials.interface import IntArray
 from materials.measures import FloatArray, Measure, Physics
 
 if TYPE_CHECKING:
@@ -35,6 +37,22 @@ class Samples(NamedTuple):
     """d flux / d gradient, (n, g, g)."""
     symmetry: str | None = None
     """Symmetry group that the maker of the samples knows of (`surrogates/symmetry.py`); None: unknown."""
+    path: IntArray | None = None
+    """Path of each state, (n,): states of a path stand together, in the order in which they follow from rest. None:
+    nothing is known of an order, so that only families without memory can learn from them."""
+    dt: FloatArray | None = None
+    """Duration of the increment that ends in the state, (n,); None: unknown."""
+
+
+class Step(NamedTuple):
+    """Answer at the end of an increment, for n points with g gradient components."""
+
+    flux: FloatArray
+    """(n, g)"""
+    tangent: FloatArray
+    """Consistent tangent d flux / d gradient of the increment, (n, g, g)."""
+    state: FloatArray
+    """State after the increment, (n, state_size)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +83,8 @@ class Family(ABC):
     network: ClassVar[type[Options]] = Network
     """Its options in case files."""
 
+    remembers: ClassVar[bool] = False
+    """Whether its answer depends on the path."""
     iterative: ClassVar[bool] = True
     """Whether `surrogates.training` improves on `untrained` step by step; otherwise that is the fit already."""
 
@@ -121,11 +141,32 @@ class Family(ABC):
         to the last bit.
         """
 
+    @property
+    def state_size(self) -> int:
+        """Numbers of internal state at a point; 0 for a family that does not remember."""
+        return 0
+
+    def initial_state(self) -> FloatArray:
+        """State of a point at rest, (state_size,)."""
+        return np.zeros(self.state_size)
+
+    def step(self, gradient: FloatArray, state: FloatArray, dt: float) -> Step:
+        """Answer at `gradient` (n, g) after an increment of duration `dt` from `state` (n, state_size), unchanged.
+
+        What holds for `evaluate` holds here: NaN outside the domain, and no dependence on the rest of the batch.
+        """
+        del dt  # a reversible response takes its time
+        flux, tangent = self.evaluate(gradient)
+        return Step(flux, tangent, state)
+
     def torch_model(self) -> "Module":
         """The same function in torch, float64, for families that are trained step by step (`iterative`).
 
         `forward(gradient (n, g)) -> (flux (n, g), tangent (n, g, g))`, in closed form, differentiable with respect to
         the parameters of the module. Each parameter bears the name of its array; what is not trained is a buffer.
+
+        A `HistoryFamily` takes whole paths from rest, `forward(gradient (p, s, g), dt (p, s))`, and gives flux
+        (p, s, g) and tangent (p, s, g, g).
 
         Raises:
             ModelError: the family is fitted at once.
@@ -142,6 +183,26 @@ class Family(ABC):
         if measure.physics in cls.physics:
             return None
         return f"family {cls.name} is for {' or '.join(cls.physics)}, not {measure.physics}"
+
+
+class HistoryFamily(Family):
+    """A family whose answer depends on the path: internal state in, internal state out, one increment at a time."""
+
+    remembers: ClassVar[bool] = True
+
+    @property
+    @abstractmethod
+    def state_size(self) -> int:
+        """Numbers of internal state at a point, what it needs to know of the last increment included."""
+
+    @abstractmethod
+    def step(self, gradient: FloatArray, state: FloatArray, dt: float) -> Step:
+        """See `Family.step`."""
+
+    def evaluate(self, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Flux and tangent after one increment of duration 1 from rest; see `Family.evaluate`."""
+        answer = self.step(gradient, np.tile(self.initial_state(), (len(gradient), 1)), 1.0)
+        return answer.flux, answer.tangent
 
 
 def checked_arrays(arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, FloatArray]:

@@ -1,4 +1,4 @@
-"""A trained surrogate as a material: reversible response, so that there is no state to keep."""
+"""A trained surrogate as a material."""
 
 import logging
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 class SurrogateMaterial(Material):
-    """Points that share one trained network.
+    """Points that share one trained network, each with its own state where the network remembers.
 
     States outside the range of the training split are answered all the same: they are counted when an increment is
     accepted (`statistics`), and the first of them is warned of in the log. A state outside the domain of the network
@@ -34,26 +34,29 @@ class SurrogateMaterial(Material):
         self.bind(np.zeros(0, dtype=np.int64))
 
     def bind(self, point_ids: IntArray) -> None:
-        """Take on these points."""
+        """Take on these points, at rest."""
         self._n = len(point_ids)
-        self._trial: FloatArray | None = None
+        self._committed = np.tile(self.model.family.initial_state(), (self._n, 1))
+        self._trial: tuple[FloatArray, FloatArray] | None = None
+        """Gradient and state of the last evaluation."""
 
     def evaluate(self, gradient: FloatArray, dt: float) -> Response:
-        """Flux and tangent at `gradient` (n, g); `dt` plays no part."""
+        """Flux and tangent at `gradient` (n, g)."""
         if gradient.shape != (self._n, self.measure.size):
             wanted = (self._n, self.measure.size)
             raise ValueError(f"gradient must be of shape {wanted}, got {gradient.shape}: bind the material first")
-        flux, tangent = self.model.family.evaluate(gradient)
+        flux, tangent, state = self.model.family.step(gradient, self._committed, dt)
         finite = np.isfinite(flux).all(axis=1) & np.isfinite(tangent).all(axis=(1, 2))
         status = np.where(finite, Status.OK, Status.FAILED).astype(np.int8)
-        self._trial = gradient.copy()
+        self._trial = gradient.copy(), state
         return Response(flux, tangent, status, {})
 
     def commit(self) -> None:
-        """Count the states of the accepted increment."""
+        """Take over the state of the last evaluation, and count where it was."""
         if self._trial is None:
             return
-        outside = int(np.count_nonzero(self.model.outside(self._trial)))
+        gradient, self._committed = self._trial
+        outside = int(np.count_nonzero(self.model.outside(gradient)))
         if outside and not self._counts["accepted_outside_training_range"]:
             log.warning(
                 "%s: %d of %d states lie outside the range it was trained for; its answers there are extrapolated, "
@@ -75,13 +78,16 @@ class SurrogateMaterial(Material):
         return np.full(self._n, Kind.SURROGATE, dtype=np.int8)
 
     def state(self) -> dict[str, FloatArray]:
-        """Nothing: the response is reversible."""
-        return {}
+        """The state of the network; nothing where the response is reversible."""
+        return {"state": self._committed.copy()} if self.model.family.state_size else {}
 
     def restore(self, state: Mapping[str, FloatArray]) -> None:
-        """Nothing to restore; ValueError if something is given."""
-        if state:
-            raise ValueError(f"a surrogate has no state, got {', '.join(sorted(state))}")
+        """Continue from what `state` returned; ValueError if the network has no state and some is given."""
+        if self.model.family.state_size:
+            self._committed = np.array(state["state"], dtype=np.float64).reshape(self._committed.shape)
+        elif state:
+            raise ValueError(f"this surrogate has no state, got {', '.join(sorted(state))}")
+        self._trial = None
 
     def failure(self, point: int) -> str:
         """What is wrong with the last gradient at `point`."""

@@ -9,7 +9,7 @@ need no weights from the user. The weights with the lowest loss on the validatio
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from annotated_types import Ge
@@ -18,6 +18,7 @@ from materials.measures import FloatArray
 from materials.parameters import NonNegative, Positive, check_fields
 from surrogates.family import Family, ModelError, Samples
 from surrogates.normaliser import overall_scale
+from surrogates.trajectories import padded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,8 +101,11 @@ def train(
     module = start.torch_model().to(where)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     scales = (overall_scale(training.flux, "flux"), overall_scale(training.tangent, "tangent"))
-    objective = _Objective(module, training, scales, settings, where)
-    held_out = _Objective(module, validation, scales, settings, where) if len(validation.gradient) else objective
+    remembers = start.state_size > 0
+    objective = _Objective(module, training, scales, settings, where, remembers)
+    held_out = objective
+    if len(validation.gradient):
+        held_out = _Objective(module, validation, scales, settings, where, remembers)
     optimise = _lbfgs if settings.optimizer == "lbfgs" else _adam
 
     best = _snapshot(module)
@@ -154,18 +158,34 @@ class _Objective:
     """The loss of a module on some states."""
 
     def __init__(
-        self, module: "Module", samples: Samples, scales: tuple[float, float], settings: Training, where: object
+        self,
+        module: "Module",
+        samples: Samples,
+        scales: tuple[float, float],
+        settings: Training,
+        where: Any,
+        remembers: bool,
     ) -> None:
         from surrogates import torch_boundary as tb
 
         self.module = module
-        self.gradient, self.flux, self.tangent = (tb.as_tensor(values, where) for values in samples[:3])
+        self.flux, self.tangent = tb.as_tensor(samples.flux, where), tb.as_tensor(samples.tangent, where)
+        self.inputs: tuple[Tensor, ...]
+        self.known: Tensor | None = None
+        if remembers:
+            paths = padded(samples)
+            self.inputs = (tb.as_tensor(paths.gradient, where), tb.as_tensor(paths.dt, where))
+            self.known = tb.torch.tensor(paths.known, device=where)
+        else:
+            self.inputs = (tb.as_tensor(samples.gradient, where),)
         self.flux_scale, self.tangent_scale = scales
         self.settings = settings
 
     def __call__(self) -> "Tensor":
-        flux, tangent = self.module(self.gradient)
-        n = len(self.gradient)
+        flux, tangent = self.module(*self.inputs)
+        if self.known is not None:
+            flux, tangent = flux[self.known], tangent[self.known]
+        n = len(self.flux)
         loss = ((flux - self.flux) ** 2).sum() / (n * self.flux_scale**2)
         if self.settings.tangent_weight > 0.0:
             error = ((tangent - self.tangent) ** 2).sum() / (n * self.tangent_scale**2)
