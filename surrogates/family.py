@@ -43,6 +43,13 @@ class Samples(NamedTuple):
     dt: FloatArray | None = None
     """Duration of the increment that ends in the state, (n,); None: unknown."""
 
+    def at(self, rows: NDArray[Any]) -> "Samples":
+        """Some of the states, by number or as a mask."""
+        path, dt = (None if values is None else values[rows] for values in (self.path, self.dt))
+        return self._replace(
+            gradient=self.gradient[rows], flux=self.flux[rows], tangent=self.tangent[rows], path=path, dt=dt
+        )
+
 
 class Step(NamedTuple):
     """Answer at the end of an increment, for n points with g gradient components."""

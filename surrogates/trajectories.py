@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from materials.interface import IntArray
-from materials.measures import FloatArray
+from materials.measures import FloatArray, Measure
 from surrogates.family import Family, ModelError, Samples
 
 
@@ -43,6 +43,19 @@ def padded(samples: Samples) -> Padded:
     return Padded(samples.gradient[index], dt[index], position < count[:, None])
 
 
+class Journey(NamedTuple):
+    """What a family answers along paths, one row for each of n states."""
+
+    flux: FloatArray
+    """(n, g)"""
+    tangent: FloatArray
+    """(n, g, g)"""
+    before: FloatArray
+    """Internal state that the increment starts from, (n, state_size)."""
+    after: FloatArray
+    """Internal state that it ends in, (n, state_size)."""
+
+
 def follow(family: Family, samples: Samples) -> tuple[FloatArray, FloatArray]:
     """Flux (n, g) and tangent (n, g, g) at each of the states, along their paths where the family remembers.
 
@@ -51,13 +64,57 @@ def follow(family: Family, samples: Samples) -> tuple[FloatArray, FloatArray]:
     """
     if family.state_size == 0:
         return family.evaluate(samples.gradient)
+    answer = journey(family, samples)
+    return answer.flux, answer.tangent
+
+
+def journey(family: Family, samples: Samples) -> Journey:
+    """Like `follow`, with the internal states between which each increment leads.
+
+    Raises:
+        ModelError: the family remembers and the samples have no paths.
+    """
+    if family.state_size == 0:
+        nothing = np.zeros((len(samples.gradient), 0))
+        return Journey(*family.evaluate(samples.gradient), nothing, nothing)
     paths = padded(samples)
     p, s, g = paths.gradient.shape
     flux, tangent = np.empty((p, s, g)), np.empty((p, s, g, g))
-    state = np.tile(family.initial_state(), (p, 1))
+    states = np.empty((p, s + 1, family.state_size))
+    states[:, 0] = family.initial_state()
     for position in range(s):
         for dt in np.unique(paths.dt[:, position]):
             rows = np.flatnonzero(paths.dt[:, position] == dt)
-            answer = family.step(np.ascontiguousarray(paths.gradient[rows, position]), state[rows], float(dt))
-            flux[rows, position], tangent[rows, position], state[rows] = answer
-    return flux[paths.known], tangent[paths.known]
+            gradient, state = paths.gradient[rows, position], states[rows, position]
+            answer = family.step(np.ascontiguousarray(gradient), np.ascontiguousarray(state), float(dt))
+            flux[rows, position], tangent[rows, position], states[rows, position + 1] = answer
+    known = paths.known
+    return Journey(flux[known], tangent[known], states[:, :-1][known], states[:, 1:][known])
+
+
+def origins(measure: Measure, samples: Samples) -> FloatArray:
+    """Gradient (n, g) that the increment to each state starts from: rest for the first of a path.
+
+    Raises:
+        ModelError: the samples have no paths.
+    """
+    if samples.path is None:
+        raise ModelError("the states are not ordered along paths")
+    first = np.diff(samples.path, prepend=samples.path[:1] - 1) != 0
+    before = np.roll(samples.gradient, 1, axis=0)
+    return np.where(first[:, None], measure.rest, before)
+
+
+def recut(measure: Measure, samples: Samples, pieces: int) -> Samples:
+    """The same paths with each increment in `pieces` equal ones, flux and tangent repeated; ends are the last of each.
+
+    Raises:
+        ModelError: the samples have no paths.
+    """
+    begin = origins(measure, samples)
+    share = np.arange(1, pieces + 1) / pieces
+    between = begin[:, None] + share[:, None] * (samples.gradient - begin)[:, None]
+    between[:, -1] = samples.gradient  # to the last bit
+    fine = samples.at(np.repeat(np.arange(len(begin)), pieces))
+    dt = None if fine.dt is None else fine.dt / pieces
+    return fine._replace(gradient=between.reshape(-1, measure.size), dt=dt)
