@@ -247,18 +247,18 @@ def evaluate(
     data: Annotated[Path, typer.Option(metavar="DATA.h5", help="A dataset of `fe2 sample`.", show_default=False)],
     out: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.json", help="Where to write the result, and FILE.png, the responses, beside it."),
+        typer.Option(metavar="FILE.json", help="Where to write the result; pictures go beside it."),
     ] = None,
 ) -> int:
     """Hold a trained surrogate to a dataset.
 
-    Errors, physics checks and speed.
+    Errors, physics checks, attribution and speed.
     """
     if out is not None and (not out.parent.is_dir() or out.is_dir() or out.suffix == ".png"):
         raise BadInput(f"{out}: --out must name a file, such as result.json, in a folder that exists")
     import json
 
-    from solver.response_picture import draw_responses
+    from solver.response_picture import draw_attribution, draw_responses
     from solver.results.atomic import write_text
     from solver.surrogate_evaluation import evaluate_on, read_both, summary
 
@@ -268,9 +268,10 @@ def evaluate(
         lines = summary(result)
         if out is not None:
             write_text(out, json.dumps(result, indent=1, allow_nan=False) + "\n")
-            picture = out.with_suffix(".png")
-            draw_responses(model, dataset, picture)
-            lines.append(f"Written: {out}, {picture}")
+            responses, attributed = out.with_suffix(".png"), out.with_name(f"{out.stem}-attribution.png")
+            draw_responses(model, dataset, responses)
+            draw_attribution(model, result["attribution"]["contributions"], attributed)
+            lines.append(f"Written: {out}, {responses}, {attributed}")
         return lines
 
     for line in _on_root(hold_to_data):

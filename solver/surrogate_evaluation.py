@@ -5,10 +5,12 @@ from typing import Any
 
 from solver.case.errors import BadInput
 from solver.surrogate_training import read_dataset
+from surrogates.attribution import attribution
 from surrogates.dataset import Dataset
-from surrogates.evaluation import errors_by_step, evaluate_model
+from surrogates.evaluation import errors_by_length, errors_by_step, evaluate_model
 from surrogates.family import ModelError
 from surrogates.store import Model, read_model
+from surrogates.trajectories import one_cell
 
 
 def read_both(folder: Path, data: Path) -> tuple[Model, Dataset]:
@@ -29,7 +31,7 @@ def read_both(folder: Path, data: Path) -> tuple[Model, Dataset]:
 
 
 def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dict[str, Any]:
-    """Errors, checks and speed on the test split, or on all states where there is none.
+    """Errors, checks, attribution and speed on the test split, or on all states where there is none.
 
     Raises:
         BadInput: the model has no answer for some state.
@@ -39,7 +41,8 @@ def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dic
     step = dataset.step[dataset.states_of("test")] if tested else dataset.step
     try:
         measured = evaluate_model(model, samples)
-        by_step = errors_by_step(model, samples, step)
+        by_step, by_length = errors_by_step(model, samples, step), errors_by_length(model, samples)
+        attributed = attribution(*one_cell(model.family, samples))
     except ModelError as error:
         raise BadInput(f"{folder}: {error} of {data}") from None
     trained_on = (model.information.get("data") or {}).get("sha256")
@@ -49,6 +52,8 @@ def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dic
         "trained_on_this_dataset": trained_on == dataset.fingerprint,
         **measured,
         "errors_by_step": by_step,
+        "errors_by_length": by_length,
+        "attribution": attributed,
     }
 
 

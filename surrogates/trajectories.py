@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from materials.interface import IntArray
 from materials.measures import FloatArray, Measure
-from surrogates.family import Family, ModelError, Samples
+from surrogates.family import Family, ModelError, Samples, Step
 
 
 class Padded(NamedTuple):
@@ -90,6 +90,26 @@ def journey(family: Family, samples: Samples) -> Journey:
             flux[rows, position], tangent[rows, position], states[rows, position + 1] = answer
     known = paths.known
     return Journey(flux[known], tangent[known], states[:, :-1][known], states[:, 1:][known])
+
+
+def continued(family: Family, samples: Samples, before: FloatArray, gradient: FloatArray) -> Step:
+    """Answers to other increments from the states (n, state_size) that those to the samples start from.
+
+    Args:
+        family: what answers.
+        samples: n states, for the durations.
+        before: of their journey.
+        gradient: where the increments lead instead, (n, g).
+    """
+    n, g = gradient.shape
+    answer = Step(np.empty((n, g)), np.empty((n, g, g)), np.empty_like(before))
+    durations = np.ones(n) if samples.dt is None else samples.dt
+    for dt in np.unique(durations):
+        rows = np.flatnonzero(durations == dt)
+        made = family.step(np.ascontiguousarray(gradient[rows]), np.ascontiguousarray(before[rows]), float(dt))
+        for whole, part in zip(answer, made, strict=True):
+            whole[rows] = part
+    return answer
 
 
 def origins(measure: Measure, samples: Samples) -> FloatArray:

@@ -127,8 +127,14 @@ def test_evaluate_writes_the_contract(workshop: Path, capsys: pytest.CaptureFixt
     assert np.sqrt(np.sum(np.square(result["flux_error"]["components"]))) == pytest.approx(
         result["flux_error"]["rms"], rel=1e-9
     )
-    assert out.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
-    assert out.with_suffix(".png").stat().st_size > 20_000
+    components = np.array(result["tangent_error"]["components"])
+    assert components.shape == (2, 2, 2, 2)
+    assert np.sqrt(np.sum(components**2)) == pytest.approx(result["tangent_error"]["rms"], rel=1e-9)
+    assert result["errors_by_length"][-1]["length"] == max(entry["length"] for entry in result["errors_by_length"])
+    assert result["attribution"]["residual"] < 1e-9
+    for picture in (out.with_suffix(".png"), out.with_name("result-attribution.png")):
+        assert picture.read_bytes()[:4] == b"\x89PNG"
+        assert picture.stat().st_size > 15_000
 
 
 def test_training_again_gives_the_same_weights(workshop: Path, tmp_path: Path) -> None:
