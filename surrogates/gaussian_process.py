@@ -27,7 +27,7 @@ LENGTHS = (0.5, 100.0)
 """Bounds of ℓ, in units of the root mean square of an input."""
 NOISE = (1e-8, 1.0)
 """Bounds of ν. The lower one keeps K well enough conditioned for nine digits of the flux to be smooth."""
-_SMALLEST_VARIANCE = 1e-24
+SMALLEST_VARIANCE = 1e-24
 
 
 class Posterior(NamedTuple):
@@ -91,7 +91,7 @@ def condition(name: str, chosen: Hyperparameters, x: FloatArray, y: FloatArray) 
         raise ModelError("the states of the training split are too alike for a Gaussian process") from None
     slope = cho_solve((slope_factor, True), whitened.T @ outputs).T
     left = outputs - whitened @ slope.T
-    variance = max(float(np.sum(left**2)) / y.size, _SMALLEST_VARIANCE)
+    variance = max(float(np.sum(left**2)) / y.size, SMALLEST_VARIANCE)
     weights = solve_triangular(factor, left, lower=True, trans="T")
     return Posterior(slope, weights, factor, slope_factor, variance)
 

@@ -251,7 +251,7 @@ def test_broken_arrays_are_refused() -> None:
     assert "float32" in broken(model, "weights", weights.astype(np.float32))
     for name in ("length", "noise", "variance", "strain_scale", "stress_scale"):
         assert f"array {name} has values that are not positive" in broken(model, name, 0.0 * model.arrays()[name])
-    for architecture in ({}, {"kernel": "cubic"}, {"kernel": "rbf", "more": 1}):
+    for architecture in ({}, {"kernel": "cubic"}, {"kernel": "rbf", "more": 1}, {"kernel": "rbf", "sparse": 1}):
         with pytest.raises(ModelError, match="architecture"):
             GaussianProcess.from_arrays(model.measure, architecture, model.arrays())
 
