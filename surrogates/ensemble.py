@@ -106,7 +106,18 @@ class Ensemble(Family):
         parts = [np.ascontiguousarray(part) for part in np.split(state, ends, axis=1)]
         return [member.step(gradient, part, dt) for member, part in zip(self.members, parts, strict=True)]
 
-    def disagreement(self, gradient: FloatArray) -> FloatArray:
-        """Root mean square over members of ‖flux − mean flux‖ at `gradient` (n, g), in units of flux, (n,)."""
-        fluxes = np.stack([member.evaluate(gradient)[0] for member in self.members])
-        return np.asarray(np.sqrt(np.mean(np.sum(np.square(fluxes - fluxes.mean(axis=0)), axis=2), axis=0)))
+    def disagreement(self, gradient: FloatArray, state: FloatArray | None = None) -> FloatArray:
+        """Root mean square over members of ‖flux − mean flux‖, in units of flux, (n,).
+
+        Args:
+            gradient: (n, g).
+            state: of members that remember, (n, state_size): they are asked for an increment of duration 1 from it,
+                which leads nowhere where `gradient` is that of the state. Default: from rest.
+        """
+        if state is None:
+            state = np.tile(self.initial_state(), (len(gradient), 1))
+        fluxes = [answer.flux for answer in self._steps(gradient, state, 1.0)]
+        mean = sum(fluxes[1:], fluxes[0]) / len(fluxes)
+        squares = [np.square(flux - mean) for flux in fluxes]
+        total = sum(squares[1:], squares[0])  # component by component: the order of a sum of numpy's is not fixed
+        return np.sqrt(sum(total.T[1:], total.T[0]) / len(fluxes))

@@ -1,4 +1,4 @@
-"""A trained surrogate as a folder: `weights.safetensors`, `card.json`, `README.md`.
+"""A trained surrogate as a folder: `weights.safetensors`, `trust.safetensors`, `card.json`, `README.md`.
 
 Nothing in the folder is ever executed. The card says what the weights are (family, physics, architecture), where they
 may be trusted (range of the training split, errors on the test split, checks) and where they come from (data, cell,
@@ -7,6 +7,7 @@ versions, licence). Arrays are kept byte by byte; the card holds their hash, and
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -19,16 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from materials.measures import FloatArray, Measure, Physics
+from surrogates.calibration import Calibration
 from surrogates.card_text import readme
 from surrogates.ensemble import Ensemble
 from surrogates.families import FAMILIES
 from surrogates.family import Family, ModelError
 from surrogates.green_strain import objective_strain, strain_measure
+from surrogates.trust import MEASURES, Trust
 
 SCHEMA = "fe2-surrogate-1"
-WEIGHTS, CARD, README = "weights.safetensors", "card.json", "README.md"
+WEIGHTS, TRUST, CARD, README = "weights.safetensors", "trust.safetensors", "card.json", "README.md"
 INFORMATION = ("errors", "checks", "data", "training", "versions", "created", "licence")
 """Parts of the card that a run does not depend on."""
+_UNBOUNDED = {"threshold": -math.inf, "tolerance": math.inf}
+"""Of a calibration, where the card says null."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +47,10 @@ class Model:
     """Largest value, (m,)."""
     information: Mapping[str, Any] = field(default_factory=dict)
     """Plain JSON: errors, checks, data, training, versions, created, licence; what is missing is stored as null."""
+    trust: Trust | None = None
+    """How far an answer can be believed; None: nobody measured it."""
+    calibration: Calibration | None = None
+    """Up to which score of `trust` it is."""
 
     @property
     def measure(self) -> Measure:
@@ -76,13 +85,18 @@ def write_model(folder: Path, model: Model) -> None:
     if refusal is not None:
         raise ModelError(refusal)
     weights = save(model.family.arrays())
+    trust = None if model.trust is None else save(model.trust.arrays())
     card = _card(model, hashlib.sha256(weights).hexdigest())
+    if model.trust is not None and trust is not None:
+        card["trust"] = _trust_card(model.trust, model.calibration, hashlib.sha256(trust).hexdigest())
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
             made.chmod(0o755)
             (made / WEIGHTS).write_bytes(weights)
+            if trust is not None:
+                (made / TRUST).write_bytes(trust)
             (made / CARD).write_text(json.dumps(card, indent=1, allow_nan=False) + "\n", encoding="utf-8")
             (made / README).write_text(readme(card), encoding="utf-8")
             if folder.exists():
@@ -146,8 +160,9 @@ def _read(folder: Path) -> Model:
     if hashlib.sha256(weights).hexdigest() != card.get("weights_sha256"):
         raise ModelError(f"{WEIGHTS} is not the file that {CARD} speaks of (its SHA-256 differs): damaged or exchanged")
     lower, upper = _range(card, measure)
-    made = family.from_arrays(measure, architecture, _arrays(weights))
-    return Model(made, lower, upper, {key: card.get(key) for key in INFORMATION})
+    made = family.from_arrays(measure, architecture, _arrays(weights, WEIGHTS))
+    trust, calibration = (None, None) if card.get("trust") is None else _trust(folder, card["trust"], made)
+    return Model(made, lower, upper, {key: card.get(key) for key in INFORMATION}, trust, calibration)
 
 
 def _card(model: Model, weights_hash: str) -> dict[str, Any]:
@@ -168,6 +183,42 @@ def _card(model: Model, weights_hash: str) -> dict[str, Any]:
         **{key: model.information.get(key) for key in INFORMATION},
         "weights_sha256": weights_hash,
     }
+
+
+def _trust_card(trust: Trust, calibration: Calibration | None, trust_hash: str) -> dict[str, Any]:
+    """The part `trust` of a card."""
+    architecture, written = trust.architecture(), None
+    if calibration is not None:
+        written = {key: None if _UNBOUNDED.get(key) == value else value for key, value in calibration._asdict().items()}
+        written["curve"] = [[score, error if math.isfinite(error) else None] for score, error in calibration.curve]
+    return {"measure": trust.name, "architecture": architecture, "calibration": written, "trust_sha256": trust_hash}
+
+
+def _trust(folder: Path, written: Any, family: Family) -> tuple[Trust, Calibration | None]:
+    if not isinstance(written, dict) or not isinstance(written.get("architecture"), dict):
+        raise ModelError(f"`trust` of {CARD} is not what this version writes")
+    name = written.get("measure")
+    if not isinstance(name, str) or name not in MEASURES:
+        raise ModelError(f"{CARD} names the measure of trust {name!r}, known are {', '.join(MEASURES)}")
+    content = _bytes(folder / TRUST)
+    if hashlib.sha256(content).hexdigest() != written.get("trust_sha256"):
+        raise ModelError(f"{TRUST} is not the file that {CARD} speaks of (its SHA-256 differs): damaged or exchanged")
+    trust = MEASURES[name].from_arrays(family, written["architecture"], _arrays(content, TRUST))
+    return trust, None if written.get("calibration") is None else _calibration(written["calibration"])
+
+
+def _calibration(written: Any) -> Calibration:
+    if not isinstance(written, dict) or set(written) != set(Calibration._fields):
+        raise ModelError(f"the calibration in {CARD} must have {', '.join(Calibration._fields)}")
+    values: dict[str, Any] = {key: _UNBOUNDED.get(key) if value is None else value for key, value in written.items()}
+    kinds = {key: int if key == "states" else float for key in values if key != "curve"}
+    if any(type(values[key]) is not kind or math.isnan(values[key]) for key, kind in kinds.items()):
+        raise ModelError(f"the calibration in {CARD} must hold numbers, got {written}")
+    try:
+        values["curve"] = tuple((float(s), math.inf if e is None else float(e)) for s, e in values["curve"])
+    except (TypeError, ValueError):
+        raise ModelError(f"the curve of the calibration in {CARD} must be pairs of numbers") from None
+    return Calibration(**values)
 
 
 def strain_name(measure: Measure) -> str:
@@ -213,14 +264,14 @@ def _range(card: Mapping[str, Any], measure: Measure) -> tuple[FloatArray, Float
     return strain.to_vector(lower), strain.to_vector(upper)
 
 
-def _arrays(weights: bytes) -> dict[str, Any]:
+def _arrays(content: bytes, file: str) -> dict[str, Any]:
     load = _safetensors("load")
     from safetensors import SafetensorError  # type: ignore[attr-defined]  # the stubs lack it
 
     try:
-        return dict(load(weights))
+        return dict(load(content))
     except (SafetensorError, KeyError, ValueError) as error:  # KeyError: a dtype that numpy lacks
-        raise ModelError(f"{WEIGHTS} is not a safetensors file ({' '.join(str(error).split())})") from None
+        raise ModelError(f"{file} is not a safetensors file ({' '.join(str(error).split())})") from None
 
 
 def _safetensors(function: str) -> Callable[[Any], Any]:
