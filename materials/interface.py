@@ -46,11 +46,32 @@ class Response(NamedTuple):
     """Extra outputs that the material declares, each (n,)."""
 
 
+class Lesson(NamedTuple):
+    """What a material did besides answering in an accepted increment; counts over all ranks."""
+
+    unseen: int = 0
+    """Points whose surrogate was not trusted."""
+    samples: int = 0
+    """Exact answers gained to learn from."""
+    retrained: int = 0
+    """Trainings whose result is in force now."""
+    audit_error: float = np.nan
+    """Root mean square of the relative flux errors that the audit of this increment measured; NaN without one."""
+    flux_jump: float = 0.0
+    """Largest relative change of the flux at a point that changed the way it answers."""
+    seconds: float = 0.0
+    """Wall time of learning, checking included."""
+
+
 class Material(ABC):
     """A constitutive response at a set of points, with the state of those points.
 
     The life of a material: `bind` it to its points once; `evaluate` as often as the solver likes, always from the
     committed state; `commit` when the increment is accepted, `revert` when it is rejected.
+
+    A material may choose between ways to answer. It is told where an increment will end (`foresee`), asked whether it
+    stands by its answers once the iteration has converged (`settle`), and given time after each accepted increment
+    (`learn`). Others do nothing there.
     """
 
     measure: Measure
@@ -58,10 +79,24 @@ class Material(ABC):
     """Whether the tangent is declared symmetric."""
     outputs: tuple[str, ...] = ()
     """Names of the extra outputs, such as `stress_33`."""
+    annotations: tuple[str, ...] = ()
+    """Names of what can be told of each point beyond its response, such as why it is trusted."""
+
+    @property
+    @abstractmethod
+    def remembers(self) -> bool:
+        """Whether the flux depends on more than the present gradient."""
+
+    point_ids: IntArray
+    """Ids of the points that the material is bound to, (n,)."""
 
     @abstractmethod
     def bind(self, point_ids: IntArray) -> None:
         """Create the state of these points, at rest. Ids are global and do not depend on the number of ranks."""
+
+    def locate(self, coordinates: FloatArray) -> None:
+        """Learn where the points lie in the reference configuration, (n, d); once, after `bind`."""
+        del coordinates  # most do not care
 
     @abstractmethod
     def evaluate(self, gradient: FloatArray, dt: float) -> Response:
@@ -90,6 +125,47 @@ class Material(ABC):
     @abstractmethod
     def restore(self, state: Mapping[str, FloatArray]) -> None:
         """Set the committed state from what `state` returned for the same points, in the same order."""
+
+    def rebind(self, point_ids: IntArray, arrivals: "Material | None" = None) -> None:
+        """Change to other points between evaluations: those that stay keep their committed state.
+
+        Args:
+            point_ids: the new points, in order.
+            arrivals: a material of the same kind that holds the state of the points that come; they are at rest
+                without one.
+        """
+        kept, keeping = self.state(), self.point_ids
+        others = None if arrivals is None else (arrivals.state(), arrivals.point_ids)
+        self.bind(point_ids)
+        merged = self.state()
+        for found, ids in filter(None, ((kept, keeping), others)):
+            _, here, there = np.intersect1d(point_ids, ids, return_indices=True)
+            for name, values in merged.items():
+                values[here] = found[name][there]
+        self.restore(merged)
+
+    def foresee(self, gradient: FloatArray, dt: float) -> None:
+        """Prepare for an increment of duration `dt` that is expected to end near `gradient` (n, g)."""
+        del gradient, dt  # there is one way to answer
+
+    def settle(self) -> int:
+        """After convergence: at how many points of all ranks another way to answer is chosen instead of the last.
+
+        Collective. With any, the increment has to be solved again, from the same committed state.
+        """
+        return 0
+
+    def learn(self, step: int) -> Lesson | None:
+        """After the commit of increment `step`: time to check and to learn. Collective."""
+        return None
+
+    def annotation(self, name: str) -> FloatArray:
+        """One of `annotations` at the points of the last accepted increment, (n,)."""
+        raise KeyError(name)
+
+    def seconds(self) -> Mapping[str, float] | None:
+        """Wall time so far by `micro` and `surrogate`, for a material that is both; None otherwise."""
+        return None
 
     def failure(self, point: int) -> str:
         """What was tried at local point `point` before its last evaluation failed, in words for a message."""

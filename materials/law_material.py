@@ -89,8 +89,14 @@ class LawMaterial(Material):
         self._parameters = law.parameters()
         self.bind(np.zeros(0, dtype=np.int64))
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the law has a state."""
+        return self.law.state_size > 0
+
     def bind(self, point_ids: IntArray) -> None:
         """Create the state of these points, at rest."""
+        self.point_ids = np.asarray(point_ids, dtype=np.int64)
         self._committed = np.tile(self.law.initial_state(), (len(point_ids), 1))
         self._trial = self._committed.copy()
         self._has_trial = False
@@ -155,7 +161,7 @@ class LawMaterial(Material):
             shape = (n, *self.law.state_layout[name])
             if np.shape(state[name]) != shape:
                 raise ValueError(f"state {name} must be of shape {shape}, got {np.shape(state[name])}")
-            self._committed[:, where] = np.reshape(state[name], (n, -1))
+            self._committed[:, where] = np.reshape(state[name], (n, where.stop - where.start))
         self._has_trial = False
 
     def failure(self, point: int) -> str:

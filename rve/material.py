@@ -47,6 +47,29 @@ class RveMaterial(Material):
         self._outcomes: list[Equilibrium | None] = [None] * count
 
     @property
+    def remembers(self) -> bool:
+        """Whether some law of the cell has a state."""
+        return self.cell.state_size > 0
+
+    def rebind(self, point_ids: IntArray, arrivals: Material | None = None) -> None:
+        """Change to other points; those that stay, and the arrivals, keep their iterates too. See `Material.rebind`."""
+        sources = [(self.point_ids, self.carried())]
+        if arrivals is not None:
+            if not isinstance(arrivals, RveMaterial):
+                raise TypeError(f"an RVE cannot take up the state of a {type(arrivals).__name__}")
+            sources.append((arrivals.point_ids, arrivals.carried()))
+        self.bind(point_ids)
+        for ids, carried in sources:
+            _, here, there = np.intersect1d(point_ids, ids, return_indices=True)
+            for target, values in zip(self.carried(), carried, strict=True):
+                target[here] = values[there]
+
+    def carried(self) -> list[FloatArray]:
+        """The arrays that belong to a point, each with the points as leading axis: committed state and iterates."""
+        last = (self._last_fluctuation, self._last_gradient, self._sensitivity)
+        return [*self._committed, self._fluctuation, self._reference_force, self._gradient, *last]
+
+    @property
     def n_points(self) -> int:
         """Number of RVEs on this rank."""
         return self.point_ids.size

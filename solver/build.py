@@ -1,7 +1,8 @@
 """From a case to a run: the only module that turns names in a case file into objects, and so knows every type."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from meshes.macro import MacroMesh, build_macro_mesh
 from rve.cell import Cell, build_cell
 from rve.equilibrium import NewtonSettings as CellNewtonSettings
 from rve.material import RveMaterial
+from solver.adaptive import build_router
 from solver.case.boundary_conditions import BoundaryCondition
 from solver.case.case import Case
+from solver.case.closest import unknown
+from solver.case.expression import Expression
 from solver.driver import Driver
 from solver.increments import Stepping
 from solver.loading import LoadFactor
@@ -29,14 +33,19 @@ from surrogates.store import Model, read_model
 log = logging.getLogger(__name__)
 
 
-def build(case: Case, comm: MPI.Comm) -> Driver:
+def build(case: Case, comm: MPI.Comm, directory: Path | None = None) -> Driver:
     """Everything that a case needs to run: mesh, materials, supports and loads, solvers. Collective.
+
+    Args:
+        case: the case.
+        comm: the ranks.
+        directory: the run directory, for materials that learn; None: what they learn is not kept.
 
     Raises:
         BadInput: on all ranks, for what only the mesh can tell: a name that it does not have, a mesh or a cell that
             cannot be made, a body that is not held.
     """
-    problem = build_problem(case, comm)
+    problem = build_problem(case, comm, directory)
     settings, load = case.solver.macro, case.load
     newton = NewtonSettings(
         residual_tolerance=settings.residual_tolerance,
@@ -58,20 +67,21 @@ def build(case: Case, comm: MPI.Comm) -> Driver:
         raise case.bad_input(("solver", "petsc_options"), str(error)) from None
 
 
-def build_problem(case: Case, comm: MPI.Comm) -> MacroProblem:
+def build_problem(case: Case, comm: MPI.Comm, directory: Path | None = None) -> MacroProblem:
     """The macro problem of a case, with its materials, supports and loads. Collective; raises like `build`."""
     macro = build_mesh(case, comm)
     check_names(case, macro)
     element = macro.mesh.topology.cell_name()
     used = dict.fromkeys(case.regions.values())
     cells = {name: build_cell_of(case, name, comm) for name in _cells_of(case, used)}
-    models = {name: load_model_of(case, name, comm) for name in used if case.materials[name].type == "surrogate"}
+    with_model = [name for name in used if getattr(case.materials[name], "model", None) is not None]
+    models = {name: load_model_of(case, name, comm) for name in with_model}
     try:
         problem = MacroProblem(
             macro,
             case.measure,
             case.mesh.degree,
-            {name: _material(case, name, cells, models) for name in used},
+            {name: _material(case, name, cells, models, comm, directory) for name in used},
             case.regions,
             case.mesh.quadrature_degree,
             case.macro_formulation(element) == "bbar",
@@ -141,7 +151,23 @@ def load_model_of(case: Case, material: str, comm: MPI.Comm) -> Model:
         problem = f"the model is for {found}, the case is {wanted}; train one for it"
     if model is None or problem:
         raise case.bad_input(("materials", material, "model"), problem)
+    _check_descriptors(case, material, model)
     return model
+
+
+def _check_descriptors(case: Case, material: str, model: Model) -> None:
+    """The case says of which microstructure a model answers where it can do so for several."""
+    section: Any = case.materials[material]
+    given: Mapping[str, Any] = getattr(section, "descriptors", {})
+    wanted, path = model.family.descriptors, ("materials", material, "descriptors")
+    for name in given:
+        if name not in wanted:
+            text = unknown("descriptor", name, wanted) if wanted else "the model is for one microstructure"
+            raise case.bad_input((*path, name), f"{text}; remove the key" if not wanted else text)
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        text = f"the model is for many microstructures, add {', '.join(f'{name}: …' for name in missing)}"
+        raise case.bad_input(path, text)
 
 
 def _cells_of(case: Case, materials: Iterable[str]) -> list[str]:
@@ -150,7 +176,9 @@ def _cells_of(case: Case, materials: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(name for name in names if name is not None))
 
 
-def _material(case: Case, name: str, cells: dict[str, Cell], models: dict[str, Model]) -> Material:
+def _material(
+    case: Case, name: str, cells: dict[str, Cell], models: dict[str, Model], comm: MPI.Comm, directory: Path | None
+) -> Material:
     """The material of a case by its name."""
     section: Any = case.materials[name]
     if section.type == "law":
@@ -159,10 +187,9 @@ def _material(case: Case, name: str, cells: dict[str, Cell], models: dict[str, M
         settings = CellNewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
         return RveMaterial(cells[section.rve], settings)
     if section.type == "surrogate":
-        return SurrogateMaterial(models[name], name)
-    raise case.bad_input(
-        ("materials", name, "type"), f"{section.type} is not available in this version, use law, rve or surrogate"
-    )
+        fields = {descriptor: Expression(source) for descriptor, source in section.descriptors.items()}
+        return SurrogateMaterial(models[name], name, fields)
+    return build_router(case, name, cells[section.rve], models.get(name), comm, directory)
 
 
 def _apply(problem: MacroProblem, condition: BoundaryCondition) -> None:

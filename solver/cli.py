@@ -78,7 +78,7 @@ def run(
     directory = out if out is not None else Path("runs") / case_file.stem
     results = Results(case, comm, directory, restart=restart, quiet=quiet)
     with results.timing("build"):
-        driver = build(case, comm)
+        driver = build(case, comm, directory)
     try:
         results.run(driver)
     except NotConverged as error:

@@ -12,7 +12,7 @@ import numpy as np
 from mpi4py import MPI
 
 from materials.compilation import prepare
-from materials.interface import Kind
+from materials.interface import IntArray, Kind, Lesson
 from solver.diagnosis import worst_failure
 from solver.increments import Stepping, StepSize
 from solver.linear_solver import LinearSolver, Method, Options
@@ -131,22 +131,27 @@ class Driver:
         reference = max(before.reference_force, solved.force)
         self.progress = Progress(step, time, size.size, size.easy_steps, reference)
         seconds = {part: value - seconds_before[part] for part, value in problem.points.seconds.items()}
-        record = self._record(attempt, solved, cutbacks, seconds, clock.perf_counter() - started)
+        counts = problem.counts()
+        lesson = problem.points.learn(step)
+        record = self._record(attempt, solved, cutbacks, counts, seconds, lesson, clock.perf_counter() - started)
         for observer in observers:
             observer.accepted(problem, record)
 
     def _record(
-        self, attempt: Attempt, solved: Solved, cutbacks: int, seconds: dict[str, float], total: float
+        self,
+        attempt: Attempt,
+        solved: Solved,
+        cutbacks: int,
+        counts: IntArray,
+        seconds: dict[str, float],
+        lesson: Lesson,
+        total: float,
     ) -> IncrementRecord:
-        """Row of the history."""
-        problem = self.problem
-        local = np.bincount(problem.kinds(), minlength=len(Kind))
-        counts = np.empty_like(local)
-        problem.comm.Allreduce(local, counts)
-        mine = np.array([seconds["micro"], seconds["surrogate"], total])
+        """Row of the history; `counts` are points by `Kind`."""
+        mine = np.array([seconds["micro"], seconds["surrogate"], lesson.seconds, total])
         largest = np.empty_like(mine)
-        problem.comm.Allreduce(mine, largest, MPI.MAX)
-        micro, surrogate, total = (float(value) for value in largest)
+        self.problem.comm.Allreduce(mine, largest, MPI.MAX)
+        micro, surrogate, train, total = (float(value) for value in largest)
         return IncrementRecord(
             step=attempt.step,
             time=attempt.time,
@@ -156,11 +161,12 @@ class Driver:
             n_points=int(counts.sum()),
             n_rve=int(counts[Kind.RVE]),
             n_surrogate=int(counts[Kind.SURROGATE]),
+            lesson=lesson,
             seconds={
-                "macro": max(total - micro - surrogate, 0.0),
+                "macro": max(total - micro - surrogate - train, 0.0),
                 "micro": micro,
                 "surrogate": surrogate,
-                "train": 0.0,
+                "train": train,
                 "total": total,
             },
             progress=self.progress,

@@ -12,7 +12,7 @@ from mpi4py import MPI
 from numpy.typing import NDArray
 from petsc4py import PETSc
 
-from materials.interface import IntArray, Material
+from materials.interface import IntArray, Kind, Material
 from materials.measures import FloatArray, Measure, Physics
 from meshes.dolfinx_compat import original_cell_index
 from meshes.macro import MacroMesh
@@ -65,7 +65,8 @@ class MacroProblem:
         self.original_cells: IntArray = original_cell_index(self.mesh)[: self.n_cells]
         self.point_ids: IntArray = (self.original_cells[:, None] * self.n_q + np.arange(self.n_q)).ravel()
         places = points_of_materials(macro, self.n_cells, self.n_q, materials, regions)
-        self.points = MaterialPoints(measure, materials, places, self.point_ids)
+        coordinates = self.tables.points.reshape(-1, measure.dimension)
+        self.points = MaterialPoints(measure, materials, places, self.point_ids, coordinates)
         self.materials, self.material_points = self.points.materials, self.points.indices
         self.symmetric = self.points.symmetric
 
@@ -109,6 +110,13 @@ class MacroProblem:
         """`Kind` that answers at each owned point, (n_points,)."""
         return self.points.kinds()
 
+    def counts(self) -> IntArray:
+        """Points of all ranks by `Kind`. Collective."""
+        local = np.bincount(self.kinds(), minlength=len(Kind))
+        counts = np.empty_like(local)
+        self.comm.Allreduce(local, counts)
+        return counts
+
     def reaction(self, boundary: str) -> FloatArray:
         """Force that the support of a boundary exerts on the body (heat: heat entering there), (bs,). Collective."""
         forces = self.internal_forces(self._committed.flux) - self.external.forces(self.load_factor)
@@ -147,6 +155,14 @@ class MacroProblem:
             outcome = self._equilibrium(values, fields, external)
         self._outcome, self.failed = outcome, failed
         return outcome
+
+    def foresee(self, values: FloatArray, dt: float) -> None:
+        """Tell the material points that the increment is expected to end at nodal `values` (ghosts included)."""
+        self.points.foresee(self._assembly.gradients(values), dt)
+
+    def settle(self) -> int:
+        """At how many points the last evaluation does not stand, so that it has to be solved on. Collective."""
+        return self.points.settle()
 
     def internal_forces(self, flux: FloatArray) -> FloatArray:
         """Assembled nodal forces (owned dofs,) of fluxes at the points (n_points, g). Collective."""

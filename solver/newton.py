@@ -107,6 +107,7 @@ class Newton:
         length = 1.0
         records: list[IterationRecord] = []
         norms: list[float] = []
+        settled = 0
         while True:
             reference = max(reference_force, state.force)
             ratio = self._ratio(correction, state.values - start)
@@ -119,8 +120,12 @@ class Newton:
             tolerance = max(settings.residual_tolerance * reference, state.round_off)
             small = state.largest <= max(ROUND_OFF_SHARE * settings.residual_tolerance * reference, state.round_off)
             if state.largest <= tolerance and (small or ratio <= settings.correction_tolerance):
-                return Solved(tuple(records), state.force)
-            if len(records) >= settings.max_iterations:
+                if problem.settle() == 0:
+                    return Solved(tuple(records), state.force)
+                state, correction = self._asked_again(state, external, attempt.dt), np.zeros_like(correction)
+                norms, settled = [], len(records)
+                continue
+            if len(records) - settled >= settings.max_iterations:
                 raise StepRejected(self._too_many(records, state), divergent=False)
             if problem.comm.allreduce(stop_requested(), MPI.LOR):
                 raise Interrupted
@@ -163,7 +168,17 @@ class Newton:
         problem.assemble(tangent)
         unbalanced = np.where(fixed[: problem.n_owned], 0.0, residual + problem.lift(prescribed))
         step = problem.with_ghosts(self._solve(-unbalanced))
-        return problem.evaluate(np.where(fixed, target, start + step), external, attempt.dt)
+        values = np.where(fixed, target, start + step)
+        problem.foresee(values, attempt.dt)
+        return problem.evaluate(values, external, attempt.dt)
+
+    def _asked_again(self, state: Evaluation, external: FloatArray, dt: float) -> Evaluation:
+        """The iterate `state` when points have changed the way they answer."""
+        again = self._problem.evaluate(state.values, external, dt)
+        if again.failed:
+            reason = f"{_points(again)} after a change of route: {worst_failure(self._problem)}"
+            raise StepRejected(reason, divergent=True)
+        return again
 
     def _differs(self, tangent: FloatArray, committed: FloatArray) -> bool:
         """Whether the points answer with another tangent than when they were committed, on any rank."""

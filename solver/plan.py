@@ -14,7 +14,7 @@ from meshes.shape_gradients import default_quadrature_degree
 from rve.material import RveMaterial
 from solver.build import build_cell_of, build_mesh, check_names, load_model_of
 from solver.case.case import Case
-from solver.case.materials import RveMaterialSection, SurrogateMaterialSection
+from solver.case.materials import AdaptiveMaterialSection, RveMaterialSection, SurrogateMaterialSection
 from solver.results.point_location import PointOutsideMesh, locate
 
 EVALUATIONS_PER_INCREMENT = 4
@@ -115,10 +115,12 @@ def _cells_by_material(case: Case, macro: MacroMesh) -> dict[str, int]:
 def _material_plan(case: Case, name: str, local_points: int, comm: MPI.Comm) -> MaterialPlan:
     section = case.materials[name]
     points = comm.allreduce(local_points)
-    if isinstance(section, RveMaterialSection):
+    if isinstance(section, RveMaterialSection | AdaptiveMaterialSection):
         cell = build_cell_of(case, section.rve, comm)
         micro_points = sum(phase.n_points for phase in cell.phases)
         response = f"RVE {section.rve}, {case.cell_formulation(section.rve)}"
+        if isinstance(section, AdaptiveMaterialSection):
+            response += f", or surrogate {section.surrogate} where it is trusted"
         return MaterialPlan(name, response, points, RveMaterial(cell).bytes_per_point, cell.n_dofs, micro_points)
     if isinstance(section, SurrogateMaterialSection):
         model = load_model_of(case, name, comm)

@@ -6,7 +6,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from materials.interface import IntArray, Kind, Material, Status
+from materials.interface import IntArray, Kind, Lesson, Material, Status
 from materials.measures import FloatArray, Measure
 from solver.restart import Rows
 
@@ -49,6 +49,7 @@ class MaterialPoints:
         materials: Materials by their name in the case; a rank holds all of them, also those without points here.
         indices: Local point indices of each material; together every point exactly once.
         point_ids: Global id of each owned point, (n,).
+        coordinates: Where each of them lies, (n, d).
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class MaterialPoints:
         materials: Mapping[str, Material],
         indices: Mapping[str, IntArray],
         point_ids: IntArray,
+        coordinates: FloatArray,
     ):
         covered = np.sort(np.concatenate([indices[name] for name in materials] or [np.empty(0, np.int64)]))
         if not np.array_equal(covered, np.arange(point_ids.size)):
@@ -67,12 +69,15 @@ class MaterialPoints:
         self.point_ids = point_ids
         self.symmetric = all(material.symmetric for material in materials.values())
         self.seconds = {"micro": 0.0, "surrogate": 0.0, "law": 0.0}
+        self._told: dict[tuple[str, str], float] = {}
+        """Seconds that materials told of themselves so far, by material and part."""
         self._output_names = tuple(dict.fromkeys(name for material in materials.values() for name in material.outputs))
         self._status = np.zeros(point_ids.size, dtype=np.int8)
         for name, material in self.materials.items():
             if material.measure != measure:
                 raise ValueError(f"material '{name}' answers in {material.measure}, the problem asks for {measure}")
             material.bind(point_ids[self.indices[name]])
+            material.locate(coordinates[self.indices[name]])
 
     def at_rest(self) -> PointFields:
         """Fields of the undeformed state, with tangents not yet known (zero)."""
@@ -90,7 +95,7 @@ class MaterialPoints:
             points = self.indices[name]
             started = time.perf_counter()
             response = material.evaluate(np.ascontiguousarray(gradient[points]), dt)
-            self.seconds[self._part(material)] += time.perf_counter() - started
+            self._spend(name, time.perf_counter() - started)
             fields.flux[points] = response.flux
             fields.tangent[points] = response.tangent
             for output, values in response.outputs.items():
@@ -99,6 +104,48 @@ class MaterialPoints:
         finite = np.isfinite(fields.flux).all(axis=1) & np.isfinite(fields.tangent).all(axis=(1, 2))
         failed: IntArray = np.flatnonzero((self._status != Status.OK) | ~finite)
         return fields, failed
+
+    def foresee(self, gradient: FloatArray, dt: float) -> None:
+        """Tell every material where the increment is expected to end, at `gradient` (n, g)."""
+        for name, material in self.materials.items():
+            started = time.perf_counter()
+            material.foresee(np.ascontiguousarray(gradient[self.indices[name]]), dt)
+            self._spend(name, time.perf_counter() - started)
+
+    def settle(self) -> int:
+        """At how many points of all ranks another way to answer was chosen; see `Material.settle`. Collective."""
+        moved = 0
+        for name, material in self.materials.items():
+            started = time.perf_counter()
+            moved += material.settle()
+            self._spend(name, time.perf_counter() - started)
+        return moved
+
+    def learn(self, step: int) -> Lesson:
+        """Let every material check and learn; what they did together. Collective."""
+        lessons = [lesson for material in self.materials.values() if (lesson := material.learn(step)) is not None]
+        errors = [lesson.audit_error for lesson in lessons if np.isfinite(lesson.audit_error)]
+        return Lesson(
+            sum(lesson.unseen for lesson in lessons),
+            sum(lesson.samples for lesson in lessons),
+            sum(lesson.retrained for lesson in lessons),
+            max(errors, default=np.nan),
+            max((lesson.flux_jump for lesson in lessons), default=0.0),
+            sum(lesson.seconds for lesson in lessons),
+        )
+
+    @property
+    def annotations(self) -> tuple[str, ...]:
+        """What some material tells of its points beyond the response."""
+        return tuple(dict.fromkeys(name for material in self.materials.values() for name in material.annotations))
+
+    def annotation(self, name: str) -> FloatArray:
+        """One of `annotations`, (n,); NaN where a material does not tell it."""
+        values = np.full(self.point_ids.size, np.nan)
+        for key, material in self.materials.items():
+            if name in material.annotations:
+                values[self.indices[key]] = material.annotation(name)
+        return values
 
     def commit(self) -> None:
         """Commit every material."""
@@ -142,10 +189,14 @@ class MaterialPoints:
             names = {key: f"material/{name}/{key}" for key in material.state()}
             material.restore({key: tables[table].pick(wanted, table) for key, table in names.items()})
 
-    @staticmethod
-    def _part(material: Material) -> str:
-        """Part of the run that the time of a material is counted under."""
-        kinds = material.kinds()
-        if (kinds == Kind.RVE).any():
-            return "micro"
-        return "surrogate" if (kinds == Kind.SURROGATE).any() else "law"
+    def _spend(self, name: str, seconds: float) -> None:
+        """Count the wall time of a call of a material, under the parts that it tells or by the kind of its points."""
+        parts = self.materials[name].seconds()
+        if parts is not None:
+            for part, total in parts.items():
+                self.seconds[part] += total - self._told.get((name, part), 0.0)
+                self._told[name, part] = total
+            return
+        kinds = self.materials[name].kinds()
+        part = "surrogate" if (kinds == Kind.SURROGATE).any() else "law"
+        self.seconds["micro" if (kinds == Kind.RVE).any() else part] += seconds

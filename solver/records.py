@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from materials.interface import Lesson
 from solver.macro_problem import MacroProblem
 from solver.restart import Progress
 
@@ -36,6 +37,8 @@ class IncrementRecord:
     n_points: int
     n_rve: int
     n_surrogate: int
+    lesson: Lesson
+    """What the materials checked and learned after it."""
     seconds: dict[str, float]
     """Wall time of this increment by part, rank maximum: `macro`, `micro`, `surrogate`, `train`, and the `total`."""
     progress: Progress

@@ -1,43 +1,35 @@
-"""`fe2 sample`: solves a cell along the macroscopic paths of a recipe and writes what it answered as a dataset.
+"""`fe2 sample`: solves cells along the macroscopic paths of a recipe and writes what they answered as a dataset.
 
-The paths are dealt to the ranks, each of which has the cell to itself. Every finished path goes to a journal beside
+The paths are dealt to the ranks, each of which has the cells to itself. Every finished path goes to a journal beside
 the dataset, so that the same command takes up an interrupted sampling, on any number of ranks. A path's answer depends
 neither on the rank that solved it nor on the paths before it, and the dataset is in the order of paths.
 """
 
 import time as clock
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import TextIO
 
 import numpy as np
 from mpi4py import MPI
 
 from materials.compilation import prepare
 from materials.interface import Status
-from materials.measures import FloatArray, Physics
-from rve.cell import Cell
+from materials.measures import FloatArray
 from rve.equilibrium import NewtonSettings
 from rve.homogenize import PathFailure, homogenize
 from rve.material import RveMaterial
-from solver.build import build_cell_of
 from solver.case.case import Case
 from solver.case.closest import unknown
 from solver.case.errors import BadInput
-from solver.case.resolved import resolved
-from solver.case.surrogates import SurrogateRecipe
-from solver.fingerprints import case_hash, cell_hash
 from solver.results.atomic import replacing
-from solver.results.environment import versions
-from solver.results.narration import duration, grouped
 from solver.results.on_root import on_root
+from solver.sampled_cells import SampledCells, build_cells
 from solver.sampling_display import SamplingDisplay, create_display
 from solver.sampling_journal import Journal, JournalFolder, PathResult
-from surrogates.dataset import SPLITS, Dataset, DatasetError, split_paths
-from surrogates.paths import draw_path
-
-DURATION = 1.0
-"""Pseudo-time of an increment, as `fe2 homogenize` has it."""
+from solver.sampling_result import DURATION, assembled, nothing_sampled, summary
+from solver.sampling_start import Start, begin, check_place, identity_of
+from surrogates.dataset import Dataset
 
 _PROGRESS = 17
 """Tag of the messages by which ranks tell the first one that they finished a path."""
@@ -47,20 +39,8 @@ class NothingSampled(Exception):
     """No path has a single state with an equilibrium."""
 
 
-class _Start(NamedTuple):
-    """What rank 0 found when the sampling began."""
-
-    finished: bool
-    number: int
-    """Of the start, from 0."""
-    done: tuple[int, ...]
-    """Paths that an earlier start finished."""
-    failed: int
-    """How many of them ended early."""
-
-
 def sample(case: Case, name: str, comm: MPI.Comm, out: Path, date: str, stream: TextIO | None = None) -> list[str]:
-    """Sample the cell of the recipe `name` into the dataset `out`. Collective.
+    """Sample the cells of the recipe `name` into the dataset `out`. Collective.
 
     Args:
         case: the case.
@@ -77,31 +57,33 @@ def sample(case: Case, name: str, comm: MPI.Comm, out: Path, date: str, stream: 
         BadInput: on all ranks, if `out` cannot be written, or holds something else than this recipe gives.
         NothingSampled: on all ranks.
     """
-    on_root(comm, lambda: _check_place(out))
+    on_root(comm, lambda: check_place(out))
     recipe = case.surrogates[name]
-    cell = build_cell_of(case, recipe.rve, comm)
+    sampled = build_cells(case, recipe, comm)
     prepare(comm)
-    identity = _identity(case, recipe, cell)
-    material = RveMaterial(cell, NewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations))
-    tangent_at_rest = _rest(material)
-    start = on_root(comm, lambda: _begin(out, identity))
+    identity = identity_of(sampled)
+    settings = NewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
+    materials = [RveMaterial(cell, settings) for cell in sampled.cells]
+    tangents_at_rest = [_rest(material) for material in materials]
+    start = on_root(comm, lambda: begin(out, identity))
     if start.finished:
         return on_root(comm, lambda: [f"{out} is complete already, nothing to do", *summary(Dataset.read(out))])
     done = set(start.done)
     left = [number for number in range(recipe.sampling.paths) if number not in done]
     with create_display(stream if comm.rank == 0 else None, recipe.sampling.paths, len(done)) as display:
         display.advanced(len(done), start.failed)
-        _solve(case, recipe, comm, material, left, out, start, display)
+        _solve(sampled, comm, materials, left, out, start, display)
 
     def finish() -> list[str]:
         results = {result.path: result for result in JournalFolder(out).results()}
-        made = _dataset(case, name, cell, results, tangent_at_rest, identity, date)
+        tangent_at_rest = tangents_at_rest[0] if len(tangents_at_rest) == 1 else None
+        made = assembled(sampled, name, results, tangent_at_rest, identity, date)
         with replacing(out) as unfinished:
             made.write(unfinished)
         JournalFolder(out).remove()
         return [f"Written: {out}", *summary(made)]
 
-    reason = on_root(comm, lambda: _nothing(out))
+    reason = on_root(comm, lambda: nothing_sampled(out))
     if reason is not None:
         raise NothingSampled(reason)
     return on_root(comm, finish)
@@ -129,112 +111,6 @@ def chosen_recipe(case: Case, name: str | None) -> str:
     return names[0]
 
 
-def path_kinds(case: Case, recipe: SurrogateRecipe) -> tuple[str, ...]:
-    """Kinds of paths, dealt in turn: that of the recipe, or what suits the physics and the laws of the cell.
-
-    Space-filling at finite strain and proportional otherwise; a cell that remembers gets random walks and cycles too.
-    """
-    if recipe.sampling.kind is not None:
-        return (recipe.sampling.kind,)
-    first = "space_filling" if case.physics is Physics.FINITE_STRAIN else "proportional"
-    remembers = any(law.state_size > 0 for law in case.rves[recipe.rve].laws.values())
-    return (first, "random_walk", "cyclic") if remembers else (first,)
-
-
-def summary(dataset: Dataset) -> list[str]:
-    """What a dataset holds, in lines for a terminal."""
-    counts = [int(dataset.states_of(split).sum()) for split in SPLITS]
-    shares = ", ".join(f"{grouped(count)} {split}" for count, split in zip(counts, SPLITS, strict=True))
-    lines = [f"{grouped(dataset.n_states)} states on {grouped(dataset.n_paths)} paths: {shares}"]
-    measure = dataset.measure
-    tensors = measure.to_tensor(dataset.gradient)
-    spans = []
-    for pair in measure.index_pairs:
-        component: tuple[slice | int, ...] = (slice(None), *pair)
-        values = tensors[component]
-        spans.append(f"{''.join(str(i + 1) for i in pair)} {values.min():.3g} to {values.max():.3g}")
-    lines.append(f"{measure.gradient_name.replace('_', ' ')}: {', '.join(spans)}")
-    failures: Sequence[Mapping[str, Any]] = dataset.provenance.get("failures", ())
-    if failures:
-        first = failures[0]
-        count = "1 path ended" if len(failures) == 1 else f"{grouped(len(failures))} paths ended"
-        lines.append(f"{count} early, its steps before that are kept; path {first['path']}: {first['reason']}")
-    seconds = dataset.provenance.get("seconds_per_state")
-    if seconds is not None:
-        total = duration(seconds * dataset.n_states)
-        lines.append(f"{seconds:.3g} s per state, {total} of cell solves in all")
-    return lines
-
-
-def _check_place(out: Path) -> None:
-    if not out.parent.is_dir():
-        raise BadInput(f"{out}: the folder {out.parent} does not exist, create it or choose another for --out")
-    if out.is_dir():
-        raise BadInput(f"{out}: is a folder, name a file for --out")
-
-
-def _identity(case: Case, recipe: SurrogateRecipe, cell: Cell) -> dict[str, Any]:
-    """What the numbers of a dataset depend on, as plain JSON."""
-    sampling = recipe.sampling.model_dump(mode="json") | {"kind": list(path_kinds(case, recipe))}
-    return {
-        "sampling": sampling,
-        "solver": {"cell": case.solver.cell.model_dump(mode="json")},
-        "rve": resolved(case)["rves"][recipe.rve],
-        "cell_hash": cell_hash(case, recipe.rve, cell),
-    }
-
-
-def _begin(out: Path, identity: dict[str, Any]) -> _Start:
-    """Look for what earlier starts left; refuse what belongs to another recipe."""
-    total = identity["sampling"]["paths"]
-    if out.exists():
-        try:
-            found = Dataset.read(out)
-        except DatasetError as error:
-            raise BadInput(f"{error}; remove it or choose another name for --out") from None
-        changes = _changes(found.provenance.get("identity", {}), identity)
-        if changes:
-            text = f"holds a dataset of another recipe ({changes}), remove it or choose another name for --out"
-            raise BadInput(f"{out}: {text}")
-        JournalFolder(out).remove()
-        return _Start(True, 0, tuple(range(total)), 0)
-    folder = JournalFolder(out)
-    begun_with = identity | {"versions": versions()}
-    earlier = folder.recipe()
-    if earlier is None:
-        folder.create(begun_with)
-        return _Start(False, 0, (), 0)
-    changes = _changes(earlier, begun_with)
-    if changes:
-        text = f"an interrupted sampling is here, but something changed ({changes})"
-        raise BadInput(f"{folder.path}: {text}; undo the change, remove the folder, or choose another name for --out")
-    results = {result.path: result for result in folder.results()}
-    failed = sum(bool(result.failure) for result in results.values())
-    return _Start(False, folder.starts(), tuple(sorted(results)), failed)
-
-
-def _changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What differs, in words; empty if nothing does."""
-    before, after = dict(_leaves(earlier)), dict(_leaves(now))
-    keys = [key for key in (*after, *before) if before.get(key) != after.get(key)]
-    if keys != ["cell_hash"]:
-        keys = [key for key in dict.fromkeys(keys) if key != "cell_hash"]
-    told = [
-        "the mesh of the cell differs" if key == "cell_hash" else f"{key} is {after.get(key)}, was {before.get(key)}"
-        for key in keys
-    ]
-    return ", ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
-
-
-def _leaves(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value that is no mapping, with its dotted key."""
-    for key, value in data.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
-
-
 def _rest(material: RveMaterial) -> FloatArray:
     """Tangent of the cell at rest, (g, g).
 
@@ -249,24 +125,21 @@ def _rest(material: RveMaterial) -> FloatArray:
 
 
 def _solve(
-    case: Case,
-    recipe: SurrogateRecipe,
+    sampled: SampledCells,
     comm: MPI.Comm,
-    material: RveMaterial,
+    materials: Sequence[RveMaterial],
     left: list[int],
     out: Path,
-    start: _Start,
+    start: Start,
     display: SamplingDisplay,
 ) -> None:
     """Solve the paths that are left, each rank every so manyth of them. Collective."""
-    kinds, section = path_kinds(case, recipe), recipe.sampling
+    paths = sampled.recipe.sampling.paths
     done, failed = len(start.done), start.failed
     requests: list[MPI.Request] = []
     with _open_journal(comm, out, start.number) as journal:
         for number in left[comm.rank :: comm.size]:
-            kind = kinds[number % len(kinds)]
-            path = draw_path(case.measure, kind, section.steps, section.range, section.seed, number)
-            result = _follow(material, number, path)
+            result = _follow(materials[sampled.cell_of(number)], number, sampled.path(number))
             journal.add(result)
             if comm.rank != 0:
                 requests.append(comm.isend(bool(result.failure), 0, _PROGRESS))
@@ -276,7 +149,7 @@ def _solve(
                 failed += comm.recv(tag=_PROGRESS)
                 done += 1
             display.advanced(done, failed)
-    while comm.rank == 0 and done < section.paths:
+    while comm.rank == 0 and done < paths:
         if not comm.iprobe(tag=_PROGRESS):
             clock.sleep(0.02)
             continue
@@ -311,64 +184,3 @@ def _follow(material: RveMaterial, number: int, path: FloatArray) -> PathResult:
     except PathFailure as error:
         failure = str(error)
     return PathResult(number, flux[:reached], tangent[:reached], clock.perf_counter() - began, failure)
-
-
-def _nothing(out: Path) -> str | None:
-    """Why there is no dataset to write, None if there is one; then nothing is left of the attempt either."""
-    failure = ""
-    for result in JournalFolder(out).results():
-        if len(result.flux):
-            return None
-        failure = failure or f"path {result.path}: {result.failure}"
-    JournalFolder(out).remove()
-    return f"no state of any path has an equilibrium; {failure}"
-
-
-def _dataset(
-    case: Case,
-    name: str,
-    cell: Cell,
-    results: Mapping[int, PathResult],
-    tangent_at_rest: FloatArray,
-    identity: Mapping[str, Any],
-    date: str,
-) -> Dataset:
-    """All results in the order of paths."""
-    recipe, measure = case.surrogates[name], case.measure
-    section, kinds = recipe.sampling, path_kinds(case, recipe)
-    ordered = [results[number] for number in range(section.paths)]
-    gradients = [
-        draw_path(measure, kinds[r.path % len(kinds)], section.steps, section.range, section.seed, r.path)
-        for r in ordered
-    ]
-    lengths = [len(result.flux) for result in ordered]
-    n = sum(lengths)
-    provenance = {
-        "title": case.title or case.source.stem,
-        "surrogate": name,
-        "identity": identity,
-        "case_hash": case_hash(case),
-        "cell_hash": identity["cell_hash"],
-        "seed": section.seed,
-        "versions": versions(),
-        "date": date,
-        "seconds_per_state": sum(result.seconds for result in ordered) / n,
-        "failures": [
-            {"path": result.path, "step": length + 1, "reason": result.failure}
-            for result, length in zip(ordered, lengths, strict=True)
-            if result.failure
-        ],
-    }
-    return Dataset(
-        measure=measure,
-        gradient=np.concatenate([path[:length] for path, length in zip(gradients, lengths, strict=True)]),
-        flux=np.concatenate([result.flux for result in ordered]),
-        tangent=np.concatenate([result.tangent for result in ordered]),
-        dt=np.full(n, DURATION),
-        path=np.repeat(np.arange(section.paths), lengths),
-        step=np.concatenate([np.arange(1, length + 1) for length in lengths]).astype(np.int64),
-        split=split_paths(section.paths, section.split, section.seed),
-        descriptors=dict(cell.mesh.descriptors),
-        provenance=provenance,
-        tangent_at_rest=tangent_at_rest,
-    )

@@ -11,6 +11,7 @@ from solver.case.errors import BadInput
 from solver.case.resolved import resolved
 from solver.results.environment import versions
 from solver.training_display import TrainingDisplay
+from surrogates.conditioned import Conditioned, Conditioning
 from surrogates.dataset import Dataset, DatasetError
 from surrogates.ensemble import Ensemble
 from surrogates.evaluation import evaluate_model
@@ -46,7 +47,7 @@ def train_case(case: Case, name: str, data: Path, out: Path, date: str, stream: 
             else, or the samples do not make a network.
     """
     recipe = case.surrogates[name]
-    _check_recipe(case, name)
+    check_recipe(case, name)
     refusal = write_refusal(out)
     if refusal is not None:
         raise BadInput(refusal)
@@ -113,8 +114,23 @@ def check_dataset(case: Case, name: str, dataset: Dataset, data: Path) -> None:
     if sampled is not None and sampled != resolved(case)["rves"][cell]:
         text = f"{data} was sampled from another cell than rves.{cell}; sample this case"
         raise case.bad_input(("surrogates", name, "rve"), text)
+    _check_cells(case, name, dataset, data)
     if not dataset.states_of("train").any():
         raise BadInput(f"{data}: no state is for training, change sampling.split and sample again")
+
+
+def _check_cells(case: Case, name: str, dataset: Dataset, data: Path) -> None:
+    """The cells of the dataset differ in the descriptors of the recipe, within their ranges."""
+    ranges, path = case.surrogates[name].sampling.descriptors, ("surrogates", name, "sampling", "descriptors")
+    known = dataset.path_descriptors
+    if set(ranges) - set(known) or (known and not ranges):
+        text = f"the cells of {data} differ in {', '.join(known) or 'nothing'}"
+        raise case.bad_input(path, f"{text}, the recipe says {', '.join(ranges) or 'nothing'}; sample this case")
+    for descriptor, (lower, upper) in ranges.items():
+        values = known[descriptor]
+        if values.min() < lower or values.max() > upper:
+            span = f"{values.min():g} to {values.max():g}"
+            raise case.bad_input((*path, descriptor), f"the cells of {data} have {span}; sample this case")
 
 
 def summary(made: TrainedModel) -> list[str]:
@@ -139,7 +155,7 @@ def summary(made: TrainedModel) -> list[str]:
     return lines
 
 
-def _check_recipe(case: Case, name: str) -> None:
+def check_recipe(case: Case, name: str) -> None:
     recipe = case.surrogates[name]
     if recipe.family not in FAMILIES:
         text = f"family {recipe.family} is not available in this version, use {' or '.join(FAMILIES)}"
@@ -174,12 +190,15 @@ def _check_fitted_at_once(case: Case, name: str) -> None:
 def _start(case: Case, name: str, learned: Samples) -> Family:
     """An untrained network, or the one that the recipe starts from."""
     recipe, settings = case.surrogates[name], case.surrogates[name].training_settings()
-    members = tuple(
-        FAMILIES[recipe.family].untrained(case.measure, recipe.network_options(), learned, settings.seed + k)
-        for k in range(recipe.ensemble)
-    )
+    kind, options = FAMILIES[recipe.family], recipe.network_options()
+    if recipe.axes:
+        kind, options = Conditioned, Conditioning(family=kind, options=options, axes=recipe.axes)
+    members = tuple(kind.untrained(case.measure, options, learned, settings.seed + k) for k in range(recipe.ensemble))
     fresh = Ensemble(case.measure, members) if len(members) > 1 else members[0]
     if recipe.start is None:
+        if settings.freeze:
+            key = ("surrogates", name, "training", "freeze")
+            raise case.bad_input(key, "there is no model to keep layers of, name one under from or remove the key")
         return fresh
     key = ("surrogates", name, "training", "from")
     try:

@@ -45,8 +45,6 @@ class Findings(NamedTuple):
     """Point id, the cluster, (n,)."""
     error: FloatArray
     """Relative error of the flux, (n,); infinite where the model had no answer."""
-    score: FloatArray
-    """Trust score of the answer, (n,)."""
 
 
 class AuditRecord:
@@ -54,10 +52,10 @@ class AuditRecord:
 
     def __init__(self) -> None:
         integers = np.zeros(0, dtype=np.int64)
-        self.findings = Findings(integers, integers, integers, np.zeros(0), np.zeros(0))
+        self.findings = Findings(integers, integers, integers, np.zeros(0))
 
-    def add(self, version: int, step: int, points: IntArray, errors: FloatArray, scores: FloatArray) -> None:
-        """Take in the relative errors (n,) and scores (n,) of a version at some points (n,) in an increment."""
+    def add(self, version: int, step: int, points: IntArray, errors: FloatArray) -> None:
+        """Take in the relative errors (n,) of a version at some points (n,) in an increment."""
         order = np.argsort(points, kind="stable")
         n = len(points)
         new = Findings(
@@ -65,7 +63,6 @@ class AuditRecord:
             np.full(n, step, dtype=np.int64),
             np.asarray(points, dtype=np.int64)[order],
             np.where(np.isnan(errors), np.inf, errors)[order],
-            np.where(np.isnan(scores), np.inf, scores)[order],
         )
         self.findings = Findings._make(np.concatenate(pair) for pair in zip(self.findings, new, strict=True))
 

@@ -57,6 +57,8 @@ class Dataset:
     """What each path is for, one of `SPLITS`; also for a path that no state is left of."""
     descriptors: Mapping[str, float] = field(default_factory=dict)
     """Numbers that describe the cell, such as volume fractions."""
+    path_descriptors: Mapping[str, FloatArray] = field(default_factory=dict)
+    """Where cells differ: numbers that describe the cell of each path, (paths,) by name."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where it comes from, as plain JSON."""
     symmetry: str | None = None
@@ -80,6 +82,8 @@ class Dataset:
         if self.path.min() < 0 or self.path.max() >= len(self.split):
             span = f"{self.path.min()} to {self.path.max()}"
             raise DatasetError(f"states belong to the paths {span}, the split names {len(self.split)} paths")
+        for name, values in self.path_descriptors.items():
+            _check_array(f"path_descriptors, {name}", values, (len(self.split),))
         starts = np.flatnonzero(np.diff(self.path, prepend=-1))
         follows = self.step == np.concatenate([[1], self.step[:-1] + 1])
         follows[starts] = self.step[starts] == 1
@@ -112,7 +116,18 @@ class Dataset:
 
     def _chosen(self, states: NDArray[np.bool_]) -> Samples:
         arrays = (self.gradient[states], self.flux[states], self.tangent[states])
-        return Samples(*arrays, self.symmetry, self.path[states], self.dt[states])
+        path = self.path[states]
+        known: dict[str, FloatArray] = {name: np.full(len(path), v) for name, v in self.known_descriptors.items()}
+        for name, values in self.path_descriptors.items():
+            known[name] = values[path]
+        return Samples(*arrays, self.symmetry, path, self.dt[states], known, self.tangent_at_rest)
+
+    @property
+    def known_descriptors(self) -> dict[str, float]:
+        """`descriptors` and the numbers among the parameters of the geometry, as far as they are those of all paths."""
+        geometry: Mapping[str, Any] = self.provenance.get("identity", {}).get("rve", {}).get("geometry", {})
+        numbers = {name: float(value) for name, value in geometry.items() if type(value) in (int, float)}
+        return {name: v for name, v in (numbers | dict(self.descriptors)).items() if name not in self.path_descriptors}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -120,6 +135,8 @@ class Dataset:
         digest = hashlib.sha256(f"{self.measure.physics} {self.measure.dimension} {' '.join(self.split)}".encode())
         for array in (self.gradient, self.flux, self.tangent, self.dt, self.path, self.step):
             digest.update(np.ascontiguousarray(array).tobytes())
+        for name, values in self.path_descriptors.items():
+            digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:
@@ -143,6 +160,10 @@ class Dataset:
             _store(file, "step", self.step.astype(np.int64), "number of the increment in its path, from 1")
             _store(file, "split", np.array(self.split, dtype="S"), "what each path is for")
             file.create_group("descriptors").attrs.update(self.descriptors)
+            if self.path_descriptors:
+                columns = np.column_stack(list(self.path_descriptors.values()))
+                _store(file, "path_descriptors", columns, "numbers that describe the cell of each path")
+                file["path_descriptors"].attrs["names"] = list(self.path_descriptors)
             file.attrs["provenance"] = json.dumps(self.provenance, ensure_ascii=False)
 
     @classmethod
@@ -230,10 +251,23 @@ def _read(file: Any) -> Dataset:
         step=np.asarray(file["step"][()], dtype=np.int64),
         split=tuple(name.decode("ascii") for name in file["split"][()]),
         descriptors={str(name): float(value) for name, value in file["descriptors"].attrs.items()},
+        path_descriptors=_path_descriptors(file),
         provenance=json.loads(file.attrs["provenance"]),
         symmetry=None if symmetry is None else str(symmetry),
         tangent_at_rest=None if at_rest is None else _packed_tangent(measure, at_rest),
     )
+
+
+def _path_descriptors(file: Any) -> dict[str, FloatArray]:
+    """Descriptors of each path by name; none in a file of one cell."""
+    if "path_descriptors" not in file:
+        return {}
+    stored = file["path_descriptors"]
+    names = [str(name) for name in stored.attrs["names"]]
+    columns = np.asarray(stored[()], dtype=float)
+    if columns.ndim != 2 or columns.shape[1] != len(names) or len(set(names)) != len(names):
+        raise DatasetError(f"path_descriptors has shape {columns.shape}, but names {', '.join(names)}")
+    return {name: np.ascontiguousarray(column) for name, column in zip(names, columns.T, strict=True)}
 
 
 def _packed_tangent(measure: Measure, tensor: FloatArray) -> FloatArray:

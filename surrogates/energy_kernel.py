@@ -1,10 +1,10 @@
 """Energy, stress and stiffness of an energy network in one pass over blocks of points.
 
-    W(s) = N(z(s)) − N(0) − Σ_{k linear} ∂N/∂z_k(0) z_k  +  ½ s·C s  +  γ (J + 1/J − 2)²,     J² = det(I + 2E)
+    W(s) = N(z(s)) − α (J − 1) − N(0) − S₀·s  +  ½ s·C s  +  γ (J + 1/J − 2)²,     J² = det(I + 2E)
 
-with z the invariants of the strain s (polynomials that vanish at rest), N a softplus network, C a stiffness of the
-symmetry group and the last term at finite strain only (Linden et al. 2023, eq. 33). Only the linear invariants have a
-slope at rest, and only theirs is taken away, so W and the stress vanish there and every shear modulus stays possible.
+with z the invariants of the strain s (polynomials that vanish at rest and, if the network asks for it, last J − 1), N a
+softplus network, S₀ the stress of the first two terms at rest, C a stiffness of the symmetry group; the terms of J are
+for finite strain only (growth: Linden et al. 2023, eq. 33). So W and the stress vanish at rest.
 
 Derivatives are carried forward through the layers as the Jacobian Y_l of the pre-activations with respect to z; one
 sweep back gives the adjoints λ_l, and with them
@@ -42,6 +42,8 @@ from surrogates.polynomials import FACTORS, PolynomialTable
 
 _F = types.float64[::1]
 _I = types.int64[::1]
+_D = types.float64
+_N = types.int64
 
 
 class PackedEnergy(NamedTuple):
@@ -52,10 +54,15 @@ class PackedEnergy(NamedTuple):
     weights: FloatArray
     """All weights in the order that the kernel reads them."""
     rest: FloatArray
-    """N(0), then the slopes to take away, (1 + m,)."""
+    """N(0), then S₀, (1 + v,)."""
     stiffness: FloatArray
     """C, (v·v,)."""
+    finite: int
+    """1 if the last polynomial is det(I + 2E) − 1, for J."""
+    volume_slope: float
+    """α"""
     growth: float
+    """γ"""
     coefficients: FloatArray
     """Of the invariants and, last, of det(I + 2E) − 1."""
     owners: NDArray[np.int64]
@@ -70,8 +77,8 @@ def pack(
     biases: list[FloatArray],
     output: FloatArray,
     polynomials: PolynomialTable,
-    linear: NDArray[np.bool_],
     stiffness: FloatArray,
+    finite: bool,
     growth: float,
 ) -> PackedEnergy:
     """Put a network into the form of the kernel.
@@ -80,10 +87,10 @@ def pack(
         weights: of the hidden layers, (h_l, h_{l−1}).
         biases: of the hidden layers, (h_l,).
         output: weights of the energy, (h_L,).
-        polynomials: the invariants as the network sees them; one more than the network has inputs if there is a
-            growth term: det(I + 2E) − 1.
-        linear: which of the network's inputs are linear, (m,).
+        polynomials: the invariants as the network sees them, and last, if `finite`, det(I + 2E) − 1. The network has as
+            many inputs, then J − 1 is the last one, or one less.
         stiffness: C, (v, v).
+        finite: whether the energy depends on J.
         growth: γ.
     """
     m = weights[0].shape[1]
@@ -103,18 +110,29 @@ def pack(
     packed = PackedEnergy(
         widths,
         np.concatenate(parts),
-        np.zeros(1 + m),
+        np.zeros(1 + polynomials.size),
         np.ascontiguousarray(stiffness, dtype=np.float64).ravel(),
+        int(finite),
+        0.0,
         float(growth),
         np.ascontiguousarray(polynomials.coefficients),
         polynomials.owners,
         polynomials.variables.ravel(),
         polynomials.exponents.ravel(),
     )
-    at_rest = np.zeros(1 + m)
-    _network_at_rest(packed.widths, packed.weights, at_rest)
-    at_rest[1:][~linear] = 0.0
-    return packed._replace(rest=at_rest)
+    return _at_peace(packed)
+
+
+def without_volume_slope(packed: PackedEnergy, volume_slope: float) -> PackedEnergy:
+    """The network with α (J − tr E − 1) taken away, which has no stress at rest."""
+    return _at_peace(packed._replace(volume_slope=volume_slope))
+
+
+def _at_peace(packed: PackedEnergy) -> PackedEnergy:
+    """With N(0) and S₀ of what it holds."""
+    bare = packed._replace(rest=np.zeros_like(packed.rest))
+    energy, stress, _ = evaluate(bare, np.zeros((1, len(packed.rest) - 1)))
+    return packed._replace(rest=np.concatenate([energy, stress[0]]))
 
 
 def evaluate(packed: PackedEnergy, strain: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -224,30 +242,6 @@ def network(widths, weights, z, x, y, slopes, curvatures, adjoint, change, bend,
     return value
 
 
-@kernel(types.void(_I, _F, _F))
-def _network_at_rest(widths: NDArray[np.int64], weights: FloatArray, at_rest: FloatArray) -> None:
-    """Write N and its gradient at z = 0, (1 + m,), as the kernel below finds them there."""
-    layers = widths.size - 1
-    m = widths[0]
-    widest = widths[1:].max()
-    z = np.zeros(m * LANES)
-    x = np.empty(widest * (m + 1) * LANES)
-    y = np.empty(layers * widest * (m + 1) * LANES)
-    slopes = np.empty(layers * widest * LANES)
-    curvatures = np.empty(layers * widest * LANES)
-    adjoint = np.empty(widest * LANES)
-    change = np.empty(widest * LANES)
-    bend = np.empty(widest * LANES)
-    gradient = np.empty((m + ROWS) * LANES)
-    hessian = np.empty(m * m * LANES)
-    pairs = np.empty((m * (m + 1) // 2 + ROWS) * LANES)
-    value = network(widths, weights, z, x, y, slopes, curvatures, adjoint, change, bend, gradient, hessian, pairs)
-    store(z, 0, value)
-    at_rest[0] = z[0]
-    for k in range(m):
-        at_rest[1 + k] = gradient[k * LANES]
-
-
 @jit
 def _falling(powers, variable, exponent, order):  # type: ignore[no-untyped-def]
     """The derivative of x^e of an order up to 2, from the table of powers; zero where e is too small."""
@@ -262,12 +256,14 @@ _POWERS = 8
 """Powers kept of each variable, from the zeroth."""
 
 
-@kernel(types.void(_I, _F, _F, _F, types.float64, _F, _I, _I, _I, types.int64, _F, _F, _F, _F))
+@kernel(types.void(_I, _F, _F, _F, _N, _D, _D, _F, _I, _I, _I, _N, _F, _F, _F, _F))
 def energy_points(
     widths: NDArray[np.int64],
     weights: FloatArray,
     rest: FloatArray,
     stiffness: FloatArray,
+    finite: int,
+    volume_slope: float,
     growth: float,
     coefficients: FloatArray,
     owners: NDArray[np.int64],
@@ -282,7 +278,8 @@ def energy_points(
     """Write energy (n,), stress (n·v,) and stiffness (n·v·v,) of a `PackedEnergy` at strains (n·v,)."""
     layers = widths.size - 1
     m = widths[0]
-    features = owners.max() + 1  # m, or one more with the determinant
+    features = owners.max() + 1  # m, or one more with J
+    volume = features - 1
     widest = widths[1:].max()
     n = energies.size
     x = np.empty(widest * (m + 1) * LANES)
@@ -336,13 +333,17 @@ def energy_points(
                     to = (k * v + variables[f + i]) * LANES
                     store(dz, to, fma(slope, others, load(dz, to)))
 
+        if finite:  # det(I + 2E) − 1 becomes J − 1
+            determinant = load(z, volume * LANES)
+            jacobian = square_root(add(determinant, splat(1.0)))
+            store(z, volume * LANES, divide(determinant, add(jacobian, splat(1.0))))
+            scale = divide(splat(0.5), jacobian)
+            for i in range(v):
+                to = (volume * v + i) * LANES
+                store(dz, to, multiply(scale, load(dz, to)))
+
         # energy as a function of the invariants
         value = network(widths, weights, z, x, y, slopes, curvatures, adjoint, change, bend, gradient, hessian, pairs)
-        value = subtract(value, splat(rest[0]))
-        for k in range(m):
-            at_rest = splat(rest[1 + k])
-            value = subtract(value, multiply(at_rest, load(z, k * LANES)))
-            store(gradient, k * LANES, subtract(load(gradient, k * LANES), at_rest))
 
         # chain rule to the strain, and the quadratic part
         for k in range(m):
@@ -365,27 +366,36 @@ def energy_points(
                     total = fma(load(dz, (k * v + i) * LANES), load(rows, (k * v + j) * LANES), total)
                 store(tangent, (i * v + j) * LANES, total)
 
-        if features > m:  # growth: γ h², h = (J − 1)²/J as a function of D = J²
-            one = splat(1.0)
-            d = add(load(z, m * LANES), one)
-            jacobian = square_root(d)
-            difference = subtract(jacobian, one)
-            h = divide(multiply(difference, difference), jacobian)
-            inverse = divide(one, d)
-            scale = divide(splat(0.5), jacobian)
-            dh = multiply(subtract(one, inverse), scale)
-            d2h = multiply(multiply(scale, inverse), fma(splat(1.5), inverse, splat(-0.5)))
-            value = fma(splat(growth), multiply(h, h), value)
+        if finite:  # −α (J − 1) + γ h², h = (J − 1)²/J
+            beyond = load(z, volume * LANES)
+            jacobian = add(beyond, splat(1.0))
+            inverse = divide(splat(1.0), jacobian)
+            ratio = multiply(beyond, inverse)
+            h = multiply(beyond, ratio)
+            dh = multiply(ratio, add(splat(1.0), inverse))
+            d2h = multiply(splat(2.0), multiply(inverse, multiply(inverse, inverse)))
+            value = fma(splat(growth), multiply(h, h), fma(splat(-volume_slope), beyond, value))
             twice = splat(2.0 * growth)
-            store(gradient, m * LANES, multiply(twice, multiply(h, dh)))
-            bending = multiply(twice, fma(dh, dh, multiply(h, d2h)))
+            slope = fma(twice, multiply(h, dh), splat(-volume_slope))
+            whole = slope
+            if m == features:
+                whole = add(slope, load(gradient, volume * LANES))
+            # J'' = (det C)''/(2J) − J' J'/J
+            bending = fma(splat(-1.0), multiply(whole, inverse), multiply(twice, fma(dh, dh, multiply(h, d2h))))
+            store(gradient, volume * LANES, multiply(whole, multiply(splat(0.5), inverse)))
             for i in range(v):
-                slope = load(dz, (m * v + i) * LANES)
-                store(stress, i * LANES, fma(load(gradient, m * LANES), slope, load(stress, i * LANES)))
-                weighted = multiply(bending, slope)
+                derivative = load(dz, (volume * v + i) * LANES)
+                store(stress, i * LANES, fma(slope, derivative, load(stress, i * LANES)))
+                weighted = multiply(bending, derivative)
                 for j in range(i, v):
                     to = (i * v + j) * LANES
-                    store(tangent, to, fma(weighted, load(dz, (m * v + j) * LANES), load(tangent, to)))
+                    store(tangent, to, fma(weighted, load(dz, (volume * v + j) * LANES), load(tangent, to)))
+
+        value = subtract(value, splat(rest[0]))
+        for i in range(v):
+            at_rest = splat(rest[1 + i])
+            value = subtract(value, multiply(at_rest, load(s, i * LANES)))
+            store(stress, i * LANES, subtract(load(stress, i * LANES), at_rest))
 
         # second derivatives of the invariants
         for t in range(owners.size):

@@ -1,13 +1,12 @@
 """The energy network in torch: flux and tangent in closed form, differentiable in the weights, also on a GPU."""
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from materials.measures import Physics
-from surrogates.green_strain import strain_matrices
-from surrogates.polynomials import FACTORS
+from surrogates.green_strain import strain_matrices, strain_measure
+from surrogates.polynomials_torch import TorchPolynomials
 from surrogates.torch_boundary import Module, Parameter, Tensor, as_tensor, buffer, torch
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ _NOT_TRAINED = ("invariant_scale", "energy_scale", "stiffness", "growth")
 
 
 class _Features(NamedTuple):
-    """Invariants, and last det C − 1 at finite strain, at n states."""
+    """Invariants, and last J − 1 at finite strain, at n states."""
 
     values: Tensor
     """(n, m)"""
@@ -35,6 +34,8 @@ class TorchEnergy(Module):
         self._memory: list[tuple[Tensor, int, tuple[Tensor, _Features]]] = []
         measure = family.measure
         self.layers = len(family.hidden)
+        self.convex = family.convexity == "polyconvex"
+        self.sees_volume = family.sees_volume
         self.finite = measure.physics is Physics.FINITE_STRAIN
         for name, value in family.values.items():
             if name in _NOT_TRAINED:
@@ -44,24 +45,17 @@ class TorchEnergy(Module):
         if self.finite:
             buffer(self, "matrices", strain_matrices(measure.dimension))
             buffer(self, "gradient_at_rest", measure.rest)
+            buffer(self, "identity", strain_measure(measure).to_vector(np.eye(measure.dimension)))
+            buffer(self, "units", strain_measure(measure).to_tensor(np.eye(len(self.identity))))
         invariants = family.invariants
-        self.count = invariants.count
-        buffer(self, "linear", invariants.linear.astype(np.float64))
-        table = family.scaled_invariants()
-        self.size = table.size
-        owners = np.zeros((len(table.owners), table.count))
-        owners[np.arange(len(table.owners)), table.owners] = table.coefficients
-        buffer(self, "owners", owners)
-        slots = np.zeros((len(table.owners), FACTORS, table.size))
-        np.put_along_axis(slots, table.variables[:, :, None], 1.0, axis=2)
-        buffer(self, "slots", slots)
-        self.used = [i for i in range(FACTORS) if table.exponents[:, i].any()]
-        self.bent = [i for i in self.used if (table.exponents[:, i] > 1).any()]
-        self.register_buffer("variables", torch.tensor(table.variables))
-        self.register_buffer("exponents", torch.tensor(table.exponents))
+        self.count = family.inputs
+        self.register_buffer("free", torch.tensor(family.free))
+        self.polynomials = TorchPolynomials(family.scaled_invariants())
         self.turned = invariants.rotation is not None
         if invariants.rotation is not None:
             buffer(self, "rotation", invariants.rotation)
+        with torch.no_grad():
+            self.register_buffer("first_at_rest", self._features(torch.zeros_like(self.stiffness[:1])).first[0])
 
     def forward(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
         """Flux (n, g) and tangent (n, g, g)."""
@@ -100,87 +94,100 @@ class TorchEnergy(Module):
 
     def _conjugate_response(self, strain: Tensor, features: _Features) -> tuple[Tensor, Tensor, Tensor]:
         m = self.count
-        value, slope, curvature = self._network(features.values[:, :m])
-        rest_value, rest_slope, _ = self._network(torch.zeros_like(features.values[:1, :m]))
-        taken = rest_slope * self.linear
-        value = value - rest_value - (features.values[:, :m] * taken).sum(1)
-        slope = slope - taken
-        if self.finite:
-            growth, growth_slope, growth_curvature = self._growth(features.values[:, m])
-            value = value + growth
-            slope = torch.cat([slope, growth_slope[:, None]], 1)
-            curvature = torch.nn.functional.pad(curvature, (0, 1, 0, 1))
-            corner = torch.zeros_like(curvature)
-            corner[:, m, m] = growth_curvature
-            curvature = curvature + corner
-        stress = torch.einsum("nk,nkv->nv", slope, features.first)
-        stiffness = features.first.transpose(1, 2) @ curvature @ features.first
-        stiffness = stiffness + torch.einsum("nk,nkvw->nvw", slope, features.second)
+        seen, first = features.values[:, :m], features.first[:, :m]
+        value, slope, curvature = self._network(seen)
+        rest_value, rest_slope, _ = self._network(torch.zeros_like(seen[:1]))
+        rest_stress = rest_slope[0] @ self.first_at_rest[:m]
+        stress = (slope[:, None] @ first)[:, 0] - rest_stress
+        stiffness = first.transpose(1, 2) @ curvature @ first + self.stiffness
         linear = strain @ self.stiffness
-        energy = value + 0.5 * (linear * strain).sum(1)
-        return energy, stress + linear, stiffness + self.stiffness
+        energy = value - rest_value - strain @ rest_stress + 0.5 * (linear * strain).sum(1)
+        if self.polynomials.curved:
+            stiffness = stiffness + self._bent(slope, features.second[:, :m])
+        if self.finite:
+            growth, growth_slope, growth_curvature = self._growth(features.values[:, -1])
+            if self.sees_volume:
+                alpha = torch.linalg.eigvalsh(torch.einsum("v,vij->ij", rest_stress, self.units)).max()
+                growth = growth + alpha * (strain @ self.identity - features.values[:, -1])
+                growth_slope = growth_slope - alpha
+                stress = stress + alpha * self.identity
+            volume = features.first[:, -1]
+            energy = energy + growth
+            stress = stress + growth_slope[:, None] * volume
+            bending = growth_curvature[:, None, None] * volume[:, :, None] * volume[:, None, :]
+            stiffness = stiffness + bending + growth_slope[:, None, None] * features.second[:, -1]
+        return energy, stress + linear, stiffness
+
+    @staticmethod
+    def _bent(slope: Tensor, second: Tensor) -> Tensor:
+        """Σ_k slope_k ∂²z_k, (n, v, v)."""
+        n, m, v, _ = second.shape
+        return (slope[:, None] @ second.reshape(n, m, v * v)).reshape(n, v, v)
+
+    def _weight(self, name: str) -> Tensor:
+        """Weights as they multiply; see `EnergyNetwork.values`."""
+        weight: Tensor = getattr(self, name)
+        if self.convex:
+            positive = _softplus(weight)
+            weight = torch.where(self.free, weight, positive) if name == "weight_0" else positive
+        if self.sees_volume and name == "weight_0":
+            weight = weight / torch.cat([torch.ones_like(weight[0, 1:]), self.invariant_scale[-1:]])
+        return weight
 
     def _network(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """N (n,), its gradient (n, m) and Hessian (n, m, m), derivatives carried through the layers."""
-        x = z
-        jacobians, slopes, curvatures = [], [], []
-        through: Tensor | None = None  # Jacobian of the activations
-        for k in range(self.layers):
-            weight = getattr(self, f"weight_{k}")
+        weights = [self._weight(f"weight_{k}") for k in range(self.layers)]
+        n, m = z.shape
+        x, jacobians, slopes = z, [weights[0].T[None].contiguous()], []  # Jacobians of the pre-activations, (n, m, width)
+        for k, weight in enumerate(weights):
             y = x @ weight.T + getattr(self, f"bias_{k}")
-            jacobian = weight.expand(len(z), -1, -1) if through is None else weight @ through
-            x, slope = torch.logaddexp(y, torch.zeros_like(y)), torch.sigmoid(y)
-            through = slope[:, :, None] * jacobian
-            jacobians.append(jacobian)
+            x, slope = _softplus(y), torch.sigmoid(y)
             slopes.append(slope)
-            curvatures.append(slope * torch.sigmoid(-y))
-        adjoint = (self.weight_out * self.energy_scale).expand(len(z), -1)
+            if k + 1 < self.layers:
+                jacobians.append((slope[:, None] * jacobians[k]) @ weights[k + 1].T)
+        adjoint = (self._weight("weight_out") * self.energy_scale).expand(n, -1)
         value = (x * adjoint).sum(1)
         hessian = torch.zeros((), dtype=z.dtype, device=z.device)
         for k in reversed(range(self.layers)):
-            bend = adjoint * curvatures[k]
-            hessian = hessian + jacobians[k].transpose(1, 2) @ (bend[:, :, None] * jacobians[k])
-            adjoint = (adjoint * slopes[k]) @ getattr(self, f"weight_{k}")
-        return value, adjoint, hessian
+            inner = adjoint * slopes[k]
+            bend = inner - inner * slopes[k]
+            if k > 0:
+                hessian = hessian + _weighted_gram(bend, jacobians[k])
+            adjoint = inner @ weights[k]
+        outer = weights[0][:, :, None] * weights[0][:, None, :]
+        return value, adjoint, hessian + (bend @ outer.reshape(-1, m * m)).reshape(n, m, m)
 
     def _growth(self, difference: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """γ h², h = (J − 1)²/J, of det C − 1, with derivatives, each (n,)."""
-        d = 1.0 + difference
-        j = torch.sqrt(d)
-        h = (j - 1.0) ** 2 / j
-        dh = (1.0 - 1.0 / d) / (2.0 * j)
-        d2h = (1.5 / d - 0.5) / (2.0 * j * d)
+        """γ h², h = (J − 1)²/J, of J − 1, with derivatives, each (n,)."""
+        j = 1.0 + difference
+        ratio = difference / j
+        h, dh, d2h = difference * ratio, ratio * (1.0 + 1.0 / j), 2.0 / j**3
         return self.growth * h * h, 2.0 * self.growth * h * dh, 2.0 * self.growth * (dh * dh + h * d2h)
 
     def _features(self, strain: Tensor) -> _Features:
         """Polynomials with their derivatives; nothing here depends on the weights."""
         local = strain @ self.rotation.T if self.turned else strain
-        at = local[:, self.variables]  # (n, t, FACTORS)
-        factors = [self._factors(at, order) for order in range(3)]
-        f = factors[0]
-        values = f.prod(2) @ self.owners
-        n, v = strain.shape
-        first = torch.zeros((n, self.owners.shape[1], v), dtype=strain.dtype, device=strain.device)
-        second = torch.zeros((*first.shape, v), dtype=strain.dtype, device=strain.device)
-        for i in self.used:
-            others = math.prod(f[:, :, k] for k in self.used if k != i)
-            at_i = torch.einsum("tk,tv->tkv", self.owners, self.slots[:, i])
-            first = first + torch.einsum("nt,tkv->nkv", factors[1][:, :, i] * others, at_i)
-            if i in self.bent:
-                twice = torch.einsum("tkv,tw->tkvw", at_i, self.slots[:, i])
-                second = second + torch.einsum("nt,tkvw->nkvw", factors[2][:, :, i] * others, twice)
-            for j in self.used:
-                if j != i:
-                    rest = math.prod(f[:, :, k] for k in self.used if k not in (i, j))
-                    both = torch.einsum("tkv,tw->tkvw", at_i, self.slots[:, j])
-                    mixed = factors[1][:, :, i] * factors[1][:, :, j] * rest
-                    second = second + torch.einsum("nt,tkvw->nkvw", mixed, both)
+        values, first, second = self.polynomials(local)
         if self.turned:
             first = first @ self.rotation
             second = self.rotation.T @ second @ self.rotation
-        return _Features(values, first, second)
+        if not self.finite:
+            return _Features(values, first, second)
+        j = torch.sqrt(1.0 + values[:, -1])[:, None, None]  # det C − 1 becomes J − 1
+        volume = first[:, -1:] / (2.0 * j)
+        bent = (second[:, -1] / (2.0 * j) - volume.transpose(1, 2) @ volume / j)[:, None]
+        difference = values[:, -1:] / (1.0 + j[:, :, 0])
+        return _Features(
+            torch.cat([values[:, :-1], difference], 1),
+            torch.cat([first[:, :-1], volume], 1),
+            torch.cat([second[:, :-1], bent], 1),
+        )
 
-    def _factors(self, x: Tensor, order: int) -> Tensor:
-        """The derivative of an order of each factor x^e, (n, t, FACTORS)."""
-        falling = math.prod((self.exponents - i for i in range(order)), start=torch.ones_like(self.exponents))
-        return falling * x ** torch.clamp(self.exponents - order, min=0)
+
+def _softplus(x: Tensor) -> Tensor:
+    return torch.nn.functional.softplus(x, threshold=40.0)  # e⁻⁴⁰ is lost in 40
+
+
+def _weighted_gram(weight: Tensor, x: Tensor) -> Tensor:
+    """Σ_h weight_h x_a x_b of `weight` (n, h) and `x` (n, m, h), as (n, m, m)."""
+    return ((weight[:, None] * x)[:, :, None] * x[:, None]).sum(3)

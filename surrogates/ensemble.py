@@ -1,15 +1,16 @@
 """Several networks of one family, trained from different seeds: their mean answers, their disagreement warns."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from materials.measures import FloatArray, Measure, Physics
+from surrogates.conditioned import Conditioned
 from surrogates.families import FAMILIES
-from surrogates.family import Family, ModelError, Options, Samples, Step
+from surrogates.family import Descriptors, Family, ModelError, Options, Samples, Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,19 @@ class Ensemble(Family):
         """As the members."""
         return all(member.conservative for member in self.members)
 
+    @property
+    def descriptors(self) -> tuple[str, ...]:
+        """As the members."""
+        return self.members[0].descriptors
+
+    def at(self, descriptors: Descriptors) -> Self:
+        """See `Family.at`."""
+        return replace(self, members=tuple(member.at(descriptors) for member in self.members))
+
+    def beyond(self, descriptors: Descriptors) -> NDArray[np.bool_]:
+        """See `Family.beyond`."""
+        return self.members[0].beyond(descriptors)
+
     def architecture(self) -> dict[str, Any]:
         """Family and architecture of each member."""
         return {"family": self.members[0].name, "members": [member.architecture() for member in self.members]}
@@ -50,17 +64,18 @@ class Ensemble(Family):
     @classmethod
     def from_arrays(cls, measure: Measure, architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See `Family.from_arrays`."""
+        known: dict[str, type[Family]] = {**FAMILIES, Conditioned.name: Conditioned}
         family, members = architecture.get("family"), architecture.get("members")
         if (
             set(architecture) != {"family", "members"}
             or not isinstance(family, str)
-            or family not in FAMILIES
+            or family not in known
             or not isinstance(members, list)
             or len(members) < 2
             or not all(isinstance(member, dict) for member in members)
         ):
             raise ModelError("the architecture of an ensemble names a family and those of at least two members")
-        refusal = FAMILIES[family].refusal(measure)
+        refusal = known[family].refusal(measure)
         if refusal is not None:
             raise ModelError(refusal)
         parts: list[dict[str, NDArray[Any]]] = [{} for _ in members]
@@ -72,7 +87,7 @@ class Ensemble(Family):
         made = []
         for k, (member, part) in enumerate(zip(members, parts, strict=True)):
             try:
-                made.append(FAMILIES[family].from_arrays(measure, member, part))
+                made.append(known[family].from_arrays(measure, member, part))
             except ModelError as error:
                 raise ModelError(f"member {k}: {error}") from None
         return cls(measure, tuple(made))

@@ -30,7 +30,7 @@ from surrogates.trajectories import lengths
 SPLITS = ("train", "validation", "calibration")
 SHARES = (0.6, 0.15, 0.25)
 """Of the ids."""
-MOST_STATES = {"train": 2000, "validation": 500, "calibration": 1000}
+MOST_STATES = {"train": 1000, "validation": 250, "calibration": 1000}
 """States that are left by thinning where the response is reversible."""
 MOST_PATHS = {"train": 300, "validation": 75, "calibration": 125}
 """Paths that are left by thinning where it is not."""

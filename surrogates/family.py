@@ -7,7 +7,7 @@ stand for, and `updated` takes trained values back.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
@@ -26,6 +26,10 @@ class ModelError(ValueError):
     """A model cannot be made, read or used; one line that says why."""
 
 
+Descriptors = Mapping[str, float | FloatArray]
+"""Numbers that tell one microstructure from another, by name: one of all points, or one of each, (n,)."""
+
+
 class Samples(NamedTuple):
     """States of a material to learn from, packed as the measure says."""
 
@@ -42,13 +46,17 @@ class Samples(NamedTuple):
     nothing is known of an order, so that only families without memory can learn from them."""
     dt: FloatArray | None = None
     """Duration of the increment that ends in the state, (n,); None: unknown."""
+    descriptors: Mapping[str, FloatArray] | None = None
+    """Numbers that describe the cell of each state, (n,) by name; None: unknown."""
+    tangent_at_rest: FloatArray | None = None
+    """Tangent of the undeformed cell, (g, g); None: unknown, or of several cells."""
 
     def at(self, rows: NDArray[Any]) -> "Samples":
         """Some of the states, by number or as a mask."""
         path, dt = (None if values is None else values[rows] for values in (self.path, self.dt))
-        return self._replace(
-            gradient=self.gradient[rows], flux=self.flux[rows], tangent=self.tangent[rows], path=path, dt=dt
-        )
+        known = None if self.descriptors is None else {name: v[rows] for name, v in self.descriptors.items()}
+        arrays = (self.gradient[rows], self.flux[rows], self.tangent[rows])
+        return Samples(*arrays, self.symmetry, path, dt, known, self.tangent_at_rest)
 
 
 class Step(NamedTuple):
@@ -94,6 +102,8 @@ class Family(ABC):
     """Whether its answer depends on the path."""
     iterative: ClassVar[bool] = True
     """Whether `surrogates.training` improves on `untrained` step by step; otherwise that is the fit already."""
+    learns_tangent: ClassVar[bool] = True
+    """Whether training compares tangents too; otherwise it calls nothing of `torch_model` but its `flux`."""
 
     measure: Measure
 
@@ -166,6 +176,27 @@ class Family(ABC):
         flux, tangent = self.evaluate(gradient)
         return Step(flux, tangent, state)
 
+    @property
+    def descriptors(self) -> tuple[str, ...]:
+        """Names of the numbers that it must be told (`at`) before it answers; none where it is that of one cell."""
+        return ()
+
+    def at(self, descriptors: Descriptors) -> "Family":
+        """The family for points in cells with these descriptors; others than its own do not count.
+
+        A batch of it has one point, or as many as there are descriptors of each.
+
+        Raises:
+            ModelError: one of its descriptors is missing.
+        """
+        del descriptors
+        return self
+
+    def beyond(self, descriptors: Descriptors) -> NDArray[np.bool_]:
+        """Which descriptors lie outside the range that it was trained for, (n,), or (1,) if they are of all points."""
+        del descriptors
+        return np.zeros(1, dtype=np.bool_)
+
     def torch_model(self) -> "Module":
         """The same function in torch, float64, for families that are trained step by step (`iterative`).
 
@@ -173,7 +204,10 @@ class Family(ABC):
         the parameters of the module. Each parameter bears the name of its array; what is not trained is a buffer.
 
         A `HistoryFamily` takes whole paths from rest, `forward(gradient (p, s, g), dt (p, s))`, and gives flux
-        (p, s, g) and tangent (p, s, g, g).
+        (p, s, g) and tangent (p, s, g, g). Where there are `descriptors`, they follow as the last argument, (n, k) or
+        (p, k).
+
+        Where the family does not learn tangents, `flux` takes the same arguments and gives the flux alone.
 
         Raises:
             ModelError: the family is fitted at once.
@@ -183,6 +217,15 @@ class Family(ABC):
     def updated(self, parameters: Mapping[str, FloatArray]) -> Self:
         """This network with some arrays replaced."""
         return type(self).from_arrays(self.measure, self.architecture(), self.arrays() | dict(parameters))
+
+    def hidden_layers(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the arrays of each hidden layer, from the input on: `weight_k` with `bias_k`, those of all parts."""
+        layers: dict[int, list[str]] = {}
+        for name in self.arrays():
+            kind, _, number = name.rpartition(".")[2].partition("_")
+            if kind in ("weight", "bias") and number.isdecimal():
+                layers.setdefault(int(number), []).append(name)
+        return tuple(tuple(layers[k]) for k in sorted(layers) if any("bias_" in name for name in layers[k]))
 
     @classmethod
     def refusal(cls, measure: Measure) -> str | None:
@@ -210,6 +253,21 @@ class HistoryFamily(Family):
         """Flux and tangent after one increment of duration 1 from rest; see `Family.evaluate`."""
         answer = self.step(gradient, np.tile(self.initial_state(), (len(gradient), 1)), 1.0)
         return answer.flux, answer.tangent
+
+
+def descriptor_matrix(names: Iterable[str], descriptors: Descriptors | None) -> FloatArray:
+    """The descriptors `names` (k) as a matrix, (n, k), or (1, k) where all of them are numbers.
+
+    Raises:
+        ModelError: one is missing.
+    """
+    known, wanted = descriptors or {}, tuple(names)
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        found = f"only by {', '.join(known)}" if known else "by nothing"
+        raise ModelError(f"the cells are not described by {', '.join(missing)}, but {found}")
+    values = [np.atleast_1d(np.asarray(known[name], dtype=np.float64)) for name in wanted]
+    return np.column_stack(np.broadcast_arrays(*values))
 
 
 def checked_arrays(arrays: Mapping[str, NDArray[Any]], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, FloatArray]:

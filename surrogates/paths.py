@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from materials.measures import FloatArray, Measure, Physics
+from surrogates.halton import halton_point
 
 _SPACE_FILLING_STREAM = 1 << 40
 """Key of the random stream that shifts the low-discrepancy sequence; no path has it for a number."""
-
-_PRIMES = (2, 3, 5, 7, 11, 13)
 
 
 def draw_path(measure: Measure, kind: str, steps: int, largest: float, seed: int, number: int) -> FloatArray:
@@ -103,8 +102,7 @@ def _space_filling(measure: Measure, steps: int, largest: float, seed: int, numb
     d = measure.dimension
     heat = measure.physics is Physics.HEAT
     size = d - 1 if heat else {2: 3, 3: 6}[d]
-    shift = _stream(seed, _SPACE_FILLING_STREAM).random(size)  # Cranley and Patterson 1976
-    point = (np.array([_radical_inverse(number, base) for base in _PRIMES[:size]]) + shift) % 1.0
+    point = halton_point(number, _stream(seed, _SPACE_FILLING_STREAM).random(size))
     if heat:
         return _scaled(measure, _ray(_unit_vector(point), steps), largest)
     values = 2.0 * point[:d] - 1.0
@@ -130,16 +128,6 @@ KINDS: dict[str, Callable[[Measure, int, float, int, int], FloatArray]] = {
 def _stream(seed: int, number: int) -> np.random.Generator:
     """Random numbers of one path, whatever other paths there are."""
     return np.random.default_rng([seed, number])
-
-
-def _radical_inverse(number: int, base: int) -> float:
-    """Digits of `number` mirrored at the point: one coordinate of a Halton sequence (Halton 1960)."""
-    inverse, weight = 0.0, 1.0
-    while number:
-        number, digit = divmod(number, base)
-        weight /= base
-        inverse += digit * weight
-    return inverse
 
 
 def _ray(end: FloatArray, steps: int) -> FloatArray:

@@ -41,6 +41,13 @@ class Polynomial:
                 terms[exponents] = terms.get(exponents, 0.0) + a * b
         return Polynomial(terms)
 
+    def __pow__(self, exponent: int) -> "Polynomial":
+        return self if exponent == 1 else self * self ** (exponent - 1)
+
+    def without_constant(self) -> "Polynomial":
+        """The polynomial less its value at the origin."""
+        return Polynomial({exponents: c for exponents, c in self.terms.items() if any(exponents)})
+
     @property
     def degree(self) -> int:
         """The largest sum of exponents."""

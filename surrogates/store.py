@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from materials.measures import FloatArray, Measure, Physics
 from surrogates.calibration import Calibration
 from surrogates.card_text import readme
+from surrogates.conditioned import Conditioned
 from surrogates.ensemble import Ensemble
 from surrogates.families import FAMILIES
 from surrogates.family import Family, ModelError
@@ -146,7 +147,7 @@ def _read(folder: Path) -> Model:
         raise ModelError(f"{CARD} is of schema {card.get('schema')!r}, this version reads {SCHEMA!r}")
     measure = _measure(card)
     name = card.get("family")
-    families: dict[str, type[Family]] = {**FAMILIES, Ensemble.name: Ensemble}
+    families: dict[str, type[Family]] = {**FAMILIES, Ensemble.name: Ensemble, Conditioned.name: Conditioned}
     if not isinstance(name, str) or name not in families:
         raise ModelError(f"{CARD} names the family {name!r}, known are {', '.join(families)}")
     family = families[name]

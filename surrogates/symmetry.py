@@ -15,9 +15,11 @@ the symmetry. Invariant polynomials separate the orbits of a compact group, so a
 - square, the plane section of a square array of fibres: E11 + E22, E11 E22, E12²; the group acts on the pair
   (E11, E22) by exchange and on E12 by sign, independently, hence generators of each suffice. Not isotropic: the two
   isotropic ones do not see the direction of the fibres' rows.
+- hexagonal, the plane section of a hexagonal array of fibres: tr E, |dev E|², Re (x + iy)³ with x = (E11 − E22)/2 and
+  y = E12, because a turn by 60° turns x + iy by 120°.
 - none: the components.
 
-Of ∇T alike: |∇T|²; g_a² and the rest; g_i²; symmetric polynomials of g_i²; g_i.
+Of ∇T alike: |∇T|²; g_a² and the rest; g_i²; symmetric polynomials of g_i²; |∇T|² and Re (g1 + ig2)⁶; g_i.
 
 All are written in E rather than C = I + 2E, which is the same set of functions, vanishes at rest, and does not lose the
 digits of small strains.
@@ -31,12 +33,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from materials.measures import SQRT2, FloatArray, Measure, Physics
+from materials.measures import FloatArray, Measure, Physics
+from surrogates.convex_invariants import convex_polynomials
 from surrogates.green_strain import strain_measure
 from surrogates.polynomials import Polynomial, PolynomialTable, table, total
+from surrogates.strain_polynomials import strain_components
 
 GROUPS: Mapping[int, tuple[str, ...]] = {
-    2: ("isotropic", "square", "orthotropic", "none"),
+    2: ("isotropic", "hexagonal", "square", "orthotropic", "none"),
     3: ("isotropic", "cubic", "transversely_isotropic", "orthotropic", "none"),
 }
 """Groups by dimension, each after those that it is part of."""
@@ -58,7 +62,7 @@ class Symmetry:
     def __post_init__(self) -> None:
         """Check the group's name and that the axes are orthonormal."""
         if self.group not in {name for names in GROUPS.values() for name in names}:
-            raise ValueError(f"unknown symmetry {self.group!r}; one of {', '.join(GROUPS[3])}, square")
+            raise ValueError(f"unknown symmetry {self.group!r}; one of {', '.join(GROUPS[3])}, square, hexagonal")
         if self.axes:
             axes = np.array(self.axes)
             if axes.shape not in ((2, 2), (3, 3)) or not np.abs(axes @ axes.T - np.eye(len(axes))).max() < 1e-8:
@@ -100,10 +104,12 @@ class Derivatives(NamedTuple):
 
 @dataclass(frozen=True)
 class Invariants:
-    """The complete set of invariants of one group for the strain, or ∇T, of a measure."""
+    """The complete set of invariants of one group for the strain, or ∇T, of a measure; or the convex ones."""
 
     measure: Measure
     symmetry: Symmetry
+    convex: bool = False
+    """Those of `surrogates/convex_invariants.py` instead, which are not complete."""
 
     def __post_init__(self) -> None:
         """Check that the group exists in this dimension."""
@@ -117,6 +123,8 @@ class Invariants:
     @cached_property
     def polynomials(self) -> tuple[Polynomial, ...]:
         """In the components along the material axes, packed."""
+        if self.convex:
+            return convex_polynomials(self.measure, self.symmetry.group)
         if self.measure.physics is Physics.HEAT:
             return _of_vector(self.symmetry.group, self.measure.dimension)
         return _of_strain(self.symmetry.group, self.measure.dimension)
@@ -128,7 +136,7 @@ class Invariants:
 
     @cached_property
     def linear(self) -> NDArray[np.bool_]:
-        """Which invariants are linear, (m,). The others have no linear part."""
+        """Which invariants are linear, (m,)."""
         return np.array([polynomial.degree == 1 for polynomial in self.polynomials])
 
     @cached_property
@@ -186,6 +194,8 @@ def _generators(group: str, dimension: int) -> list[FloatArray]:
         return [mirrors[0], *(turn(i, j, 1.0) for i, j in planes)]  # one radian: no power of it is the identity
     if group in ("square", "cubic"):
         return [mirrors[0], *(turn(i, j, np.pi / 2) for i, j in planes)]
+    if group == "hexagonal":
+        return [mirrors[0], turn(0, 1, np.pi / 3)]
     if group == "transversely_isotropic":
         return [mirrors[0], mirrors[2], turn(0, 1, 1.0)]
     return mirrors if group == "orthotropic" else []
@@ -204,6 +214,8 @@ def _of_vector(group: str, d: int) -> tuple[Polynomial, ...]:
         return (length,)
     if group == "transversely_isotropic":
         return (squares[0] + squares[1], squares[2])
+    if group == "hexagonal":
+        return (length, threefold(squares[0] + squares[1] * -1.0, g[0] * g[1] * 2.0))  # (g1 + ig2)² cubed
     pairs = [squares[i] * squares[j] for i in range(d) for j in range(i)]
     elementary = (length, total(pairs))
     return elementary if d == 2 else (*elementary, squares[0] * squares[1] * squares[2])
@@ -213,16 +225,19 @@ def _of_strain(group: str, d: int) -> tuple[Polynomial, ...]:
     """Invariants of a symmetric tensor in Mandel packing."""
     pairs = Measure(Physics.SMALL_STRAIN, d).index_pairs
     v = len(pairs)
-    components = [Polynomial.variable(k, v, 1.0 if i == j else 1.0 / SQRT2) for k, (i, j) in enumerate(pairs)]
     if group == "none":
         return tuple(Polynomial.variable(k, v) for k in range(v))
-    e = {pair: component for (i, j), component in zip(pairs, components, strict=True) for pair in ((i, j), (j, i))}
-    diagonal, shear = components[:d], components[d:]  # shear in the order 23, 13, 12: beside the axis it leaves out
+    e = strain_components(d)
+    diagonal = [e[i, i] for i in range(d)]
+    shear = [e[i, j] for i, j in pairs[d:]]  # in the order 23, 13, 12: beside the axis it leaves out
     if group == "orthotropic":
         product = () if d == 2 else (shear[0] * shear[1] * shear[2],)
         return (*diagonal, *(s * s for s in shear), *product)
     if group == "square":
         return diagonal[0] + diagonal[1], diagonal[0] * diagonal[1], shear[0] * shear[0]
+    if group == "hexagonal":
+        x, y = (diagonal[0] + diagonal[1] * -1.0) * 0.5, shear[0]
+        return diagonal[0] + diagonal[1], x * x + y * y, threefold(x, y)
     if group == "cubic":
         return _cubic(diagonal, shear)
     square = {(i, j): total(e[i, k] * e[k, j] for k in range(d)) for i in range(d) for j in range(d)}
@@ -230,6 +245,11 @@ def _of_strain(group: str, d: int) -> tuple[Polynomial, ...]:
     if d == 3:
         traces.append(total(square[i, j] * e[j, i] for i in range(d) for j in range(d)))
     return tuple(traces) if group == "isotropic" else (*traces, e[2, 2], square[2, 2])
+
+
+def threefold(x: Polynomial, y: Polynomial) -> Polynomial:
+    """Re (x + iy)³."""
+    return x * x * x + x * y * y * -3.0
 
 
 def _cubic(a: list[Polynomial], shear: list[Polynomial]) -> tuple[Polynomial, ...]:

@@ -18,7 +18,7 @@ from materials.measures import FloatArray
 from materials.parameters import NonNegative, Positive, check_fields
 from surrogates.family import Family, ModelError, Samples
 from surrogates.normaliser import overall_scale
-from surrogates.trajectories import padded
+from surrogates.trajectories import described, follow, padded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,6 +46,8 @@ class Training:
     """Weight of the squared relative error of the tangent beside that of the flux; 0: tangents are not learned."""
     symmetry_penalty: NonNegative = 0.0
     """Weight of the squared relative unsymmetric part of the tangent, for families that may have one."""
+    freeze: Annotated[int, Ge(0)] = 0
+    """Hidden layers, from the input on, that keep the weights of the model under `from`."""
 
     def __post_init__(self) -> None:
         """Check every value against its annotation."""
@@ -78,6 +80,7 @@ def train(
     validation: Samples,
     settings: Training,
     report: Callable[[Losses], None] | None = None,
+    enough: float = 0.0,
 ) -> Trained:
     """Train a network. The same inputs give the same weights on a CPU with the same libraries, to the last bit.
 
@@ -88,9 +91,10 @@ def train(
         validation: states that decide when to stop; without any, the training split does.
         settings: optimiser, limits, weights.
         report: called after each epoch.
+        enough: validation loss at which it is good enough to stop.
 
     Raises:
-        ModelError: the loss is not a finite number at the start.
+        ModelError: the loss is not a finite number at the start, or there are fewer hidden layers than are to be held.
     """
     if not start.iterative:
         return _fitted(start, training, validation, settings)
@@ -99,13 +103,13 @@ def train(
     tb.reproducible(settings.seed)
     where = tb.device()
     module = start.torch_model().to(where)
+    _hold(module, start, settings.freeze)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     scales = (overall_scale(training.flux, "flux"), overall_scale(training.tangent, "tangent"))
-    remembers = start.state_size > 0
-    objective = _Objective(module, training, scales, settings, where, remembers)
+    objective = _Objective(module, start, training, scales, settings, where)
     held_out = objective
     if len(validation.gradient):
-        held_out = _Objective(module, validation, scales, settings, where, remembers)
+        held_out = _Objective(module, start, validation, scales, settings, where)
     optimise = _lbfgs if settings.optimizer == "lbfgs" else _adam
 
     best = _snapshot(module)
@@ -134,6 +138,9 @@ def train(
         if lowest == 0.0 or training_loss < 1e-24:
             stopped = "nothing is left to learn"
             break
+        if lowest <= enough:
+            stopped = f"the validation loss is below {enough:g}"
+            break
     return Trained(start.updated(best), tuple(history), stopped)
 
 
@@ -143,7 +150,7 @@ def _fitted(family: Family, training: Samples, validation: Samples, settings: Tr
     held_out = validation if len(validation.gradient) else training
     losses = []
     for samples in (training, held_out):
-        answers = family.evaluate(samples.gradient)
+        answers = follow(family, samples)
         errors = [
             float(np.sum(np.square(answer - wanted))) / (len(wanted) * scale**2)
             for answer, wanted, scale in zip(answers, samples[1:3], scales, strict=True)
@@ -154,17 +161,28 @@ def _fitted(family: Family, training: Samples, validation: Samples, settings: Tr
     return Trained(family, (Losses(0, losses[0], losses[1], 0),), "fitted at once")
 
 
+def _hold(module: "Module", family: Family, count: int) -> None:
+    """Keep the weights of so many hidden layers as they are."""
+    layers = family.hidden_layers()
+    if count > len(layers):
+        raise ModelError(f"freeze is {count}, but {family.name} has {len(layers)} hidden layers")
+    held = [name for layer in layers[:count] for name in layer]
+    for name, parameter in module.named_parameters():
+        if name in held:
+            parameter.requires_grad_(requires_grad=False)
+
+
 class _Objective:
     """The loss of a module on some states."""
 
     def __init__(
         self,
         module: "Module",
+        family: Family,
         samples: Samples,
         scales: tuple[float, float],
         settings: Training,
         where: Any,
-        remembers: bool,
     ) -> None:
         from surrogates import torch_boundary as tb
 
@@ -172,21 +190,26 @@ class _Objective:
         self.flux, self.tangent = tb.as_tensor(samples.flux, where), tb.as_tensor(samples.tangent, where)
         self.inputs: tuple[Tensor, ...]
         self.known: Tensor | None = None
-        if remembers:
+        if family.state_size:
             paths = padded(samples)
             self.inputs = (tb.as_tensor(paths.gradient, where), tb.as_tensor(paths.dt, where))
             self.known = tb.torch.tensor(paths.known, device=where)
         else:
             self.inputs = (tb.as_tensor(samples.gradient, where),)
+        if family.descriptors:
+            self.inputs += (tb.as_tensor(described(family, samples), where),)
         self.flux_scale, self.tangent_scale = scales
         self.settings = settings
+        self.learns_tangent = family.learns_tangent
 
     def __call__(self) -> "Tensor":
+        if not self.learns_tangent:
+            return self._flux_loss(self.module.flux(*self.inputs))
         flux, tangent = self.module(*self.inputs)
+        loss = self._flux_loss(flux)
         if self.known is not None:
-            flux, tangent = flux[self.known], tangent[self.known]
+            tangent = tangent[self.known]
         n = len(self.flux)
-        loss = ((flux - self.flux) ** 2).sum() / (n * self.flux_scale**2)
         if self.settings.tangent_weight > 0.0:
             error = ((tangent - self.tangent) ** 2).sum() / (n * self.tangent_scale**2)
             loss = loss + self.settings.tangent_weight * error
@@ -194,6 +217,11 @@ class _Objective:
             unsymmetric = ((tangent - tangent.transpose(1, 2)) ** 2).sum() / (n * self.tangent_scale**2)
             loss = loss + self.settings.symmetry_penalty * unsymmetric
         return loss
+
+    def _flux_loss(self, flux: "Tensor") -> "Tensor":
+        if self.known is not None:
+            flux = flux[self.known]
+        return ((flux - self.flux) ** 2).sum() / (len(self.flux) * self.flux_scale**2)
 
 
 def _lbfgs(parameters: list["Tensor"], objective: _Objective, settings: Training) -> Iterator[float]:

@@ -1,5 +1,6 @@
 """States that follow from each other along paths: what a family answers on them, and their form for training."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ from numpy.typing import NDArray
 
 from materials.interface import IntArray
 from materials.measures import FloatArray, Measure
-from surrogates.family import Family, ModelError, Samples, Step
+from surrogates.family import Family, ModelError, Samples, Step, descriptor_matrix
 
 
 class Padded(NamedTuple):
@@ -23,8 +24,12 @@ class Padded(NamedTuple):
 
 def lengths(path: IntArray) -> IntArray:
     """Number of states of each path, in the order in which `path` (n,) names them."""
-    starts = np.flatnonzero(np.diff(path, prepend=path[:1] - 1))
-    return np.diff(np.append(starts, len(path)))
+    return np.diff(np.append(starts(path), len(path)))
+
+
+def starts(path: IntArray) -> IntArray:
+    """Row of the first state of each path, in the order in which `path` (n,) names them."""
+    return np.flatnonzero(np.diff(path, prepend=path[:1] - 1))
 
 
 def padded(samples: Samples) -> Padded:
@@ -62,7 +67,7 @@ def follow(family: Family, samples: Samples) -> tuple[FloatArray, FloatArray]:
     Raises:
         ModelError: the family remembers and the samples have no paths.
     """
-    if family.state_size == 0:
+    if family.state_size == 0 and not family.descriptors:
         return family.evaluate(samples.gradient)
     answer = journey(family, samples)
     return answer.flux, answer.tangent
@@ -72,8 +77,10 @@ def journey(family: Family, samples: Samples) -> Journey:
     """Like `follow`, with the internal states between which each increment leads.
 
     Raises:
-        ModelError: the family remembers and the samples have no paths.
+        ModelError: the family remembers and the samples have no paths, or it asks for descriptors that they lack.
     """
+    if family.descriptors:
+        return _in_each_cell(family, samples)
     if family.state_size == 0:
         nothing = np.zeros((len(samples.gradient), 0))
         return Journey(*family.evaluate(samples.gradient), nothing, nothing)
@@ -90,6 +97,53 @@ def journey(family: Family, samples: Samples) -> Journey:
             flux[rows, position], tangent[rows, position], states[rows, position + 1] = answer
     known = paths.known
     return Journey(flux[known], tangent[known], states[:, :-1][known], states[:, 1:][known])
+
+
+def cells(family: Family, samples: Samples) -> Iterator[tuple[NDArray[np.bool_], Family]]:
+    """Which states (n,) belong to each of the cells that the samples are of, and the family for that cell.
+
+    Raises:
+        ModelError: it asks for descriptors that the samples lack.
+    """
+    names = family.descriptors
+    values = descriptor_matrix(names, samples.descriptors)
+    for value in np.unique(values, axis=0):
+        yield (values == value).all(axis=1), family.at(dict(zip(names, value.tolist(), strict=True)))
+
+
+def one_cell(family: Family, samples: Samples) -> tuple[Family, Samples]:
+    """The family for one of the cells that the samples are of, and the states of that cell; for what looks at one.
+
+    The middle one in the order of descriptors. A family that asks for none is left as it is, with all states.
+
+    Raises:
+        ModelError: it asks for descriptors that the samples lack.
+    """
+    if not family.descriptors:
+        return family, samples
+    found = list(cells(family, samples))
+    rows, own = found[len(found) // 2]
+    return own, samples.at(rows)
+
+
+def described(family: Family, samples: Samples) -> FloatArray:
+    """Descriptors as `torch_model` wants them: of each state (n, k), or of each path (p, k) if the family remembers.
+
+    Raises:
+        ModelError: the samples lack one.
+    """
+    values = descriptor_matrix(family.descriptors, samples.descriptors)
+    return values[starts(samples.path)] if family.state_size and samples.path is not None else values
+
+
+def _in_each_cell(family: Family, samples: Samples) -> Journey:
+    """`journey` of a family that asks for descriptors."""
+    n, g = samples.gradient.shape
+    whole = Journey(np.empty((n, g)), np.empty((n, g, g)), *np.empty((2, n, family.state_size)))
+    for rows, own in cells(family, samples):
+        for values, part in zip(whole, journey(own, samples.at(rows)), strict=True):
+            values[rows] = part
+    return whole
 
 
 def continued(family: Family, samples: Samples, before: FloatArray, gradient: FloatArray) -> Step:

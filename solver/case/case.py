@@ -101,10 +101,14 @@ class Case(LocatedCase):
 
     @property
     def knows_out_of_plane(self) -> bool:
-        """Whether some material gives the stress out of the plane; surrogates do not. True where there is no such."""
+        """Whether some material gives the stress out of the plane at all its points, which surrogates do not.
+
+        True where there is no such stress.
+        """
         if self.measure.out_of_plane_name is None:
             return True
-        return any(self.materials[name].type != "surrogate" for name in self.regions.values() if name in self.materials)
+        kinds = [self.materials[name].type for name in self.regions.values() if name in self.materials]
+        return any(kind not in ("surrogate", "adaptive") for kind in kinds)
 
     @property
     def output_fields(self) -> tuple[str, ...]:

@@ -4,9 +4,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from materials.law import Law
 from materials.laws import LAWS
 from materials.measures import Measure, Physics
+from materials.router import Router
 from meshes.cells import CELL_GENERATORS
 from meshes.errors import MeshError
 from meshes.macro import GENERATORS
@@ -15,8 +18,10 @@ from solver.case.case import Case
 from solver.case.closest import unknown
 from solver.case.discretization import DIMENSION, SIMPLICES
 from solver.case.errors import KeyPath, WrongValue
+from solver.case.expression import AXES, Expression
 from solver.case.formulation import formulation_problem
 from solver.case.mesh import MeshFile
+from solver.case.messages import message
 from solver.case.rves import CellFile, RveSection
 from solver.case.surrogates import SurrogateRecipe
 from surrogates.families import FAMILIES
@@ -47,6 +52,7 @@ def check_case(case: Case) -> None:
         if recipe.rve not in case.rves:
             raise WrongValue(("surrogates", name, "rve"), unknown("cell", recipe.rve, case.rves))
         check_recipe(recipe, ("surrogates", name))
+        check_descriptors(recipe, case.rves[recipe.rve], ("surrogates", name))
     if case.solver.scheme == "monolithic":
         raise WrongValue(("solver", "scheme"), "monolithic is not available in this version, use nested")
     check_output(case)
@@ -177,13 +183,32 @@ def check_material(case: Case, material: Any, path: KeyPath) -> None:
             raise WrongValue((*path, "law"), "void is for phases of a cell, leave the region out of the mesh instead")
         check_law(law, case.measure, path)
         return
-    if material.type == "surrogate":
-        return  # its folder may be what the case is to be trained for
-    if material.type == "adaptive":
-        text = "the material type adaptive is not available in this version, use rve, law or surrogate"
-        raise WrongValue((*path, "type"), text)
+    if material.type == "surrogate":  # its folder may be what the case is to be trained for
+        for name, source in material.descriptors.items():
+            strange = Expression(source).axes - set(AXES[: case.dimension])
+            if strange:
+                text = f"there is no {', '.join(strange)} in dimension {case.dimension}"
+                raise WrongValue((*path, "descriptors", name), f"{text}, use {', '.join(AXES[: case.dimension])}")
+        return
     if material.rve not in case.rves:
         raise WrongValue((*path, "rve"), unknown("cell", material.rve, case.rves))
+    if material.type == "adaptive":
+        check_adaptive(case, material, path)
+
+
+def check_adaptive(case: Case, material: Any, path: KeyPath) -> None:
+    """Its recipe is there, and for its cell."""
+    if material.surrogate not in case.surrogates:
+        raise WrongValue((*path, "surrogate"), unknown("recipe", material.surrogate, case.surrogates))
+    recipe = case.surrogates[material.surrogate]
+    if recipe.rve != material.rve:
+        text = f"the recipe {material.surrogate} is for the cell {recipe.rve}, the material has {material.rve}"
+        raise WrongValue((*path, "surrogate"), f"{text}; name a recipe for that cell")
+    needed = {"ensemble": recipe.ensemble > 1, "variance": recipe.family == "gp"}
+    if not needed.get(material.trust.measure, True):
+        remedy = {"ensemble": f"set `ensemble` in surrogates.{material.surrogate}", "variance": "that is for family gp"}
+        text = f"{material.trust.measure}: {remedy[material.trust.measure]}, or use distance"
+        raise WrongValue((*path, "trust", "measure"), text)
 
 
 def check_rve(rve: RveSection, measure: Measure, path: KeyPath) -> None:
@@ -238,6 +263,19 @@ def check_recipe(recipe: SurrogateRecipe, path: KeyPath) -> None:
             raise WrongValue((*path, "network"), str(error)) from None
 
 
+def check_descriptors(recipe: SurrogateRecipe, rve: RveSection, path: KeyPath) -> None:
+    """The geometry of the cell has the parameters that are to differ, and can be made over their ranges."""
+    for name, ends in recipe.sampling.descriptors.items():
+        for value in ends:
+            try:
+                rve.varied({name: value})
+            except ValidationError as error:
+                text = f"{name} = {value:g}: {message(error.errors(include_url=False)[0])}"
+                raise WrongValue((*path, "sampling", "descriptors", name), text) from None
+            except ValueError as error:
+                raise WrongValue((*path, "sampling", "descriptors", name), str(error)) from None
+
+
 def check_output(case: Case) -> None:
     """Fields exist in this physics; probes and localised points have the right dimension."""
     measure = case.measure
@@ -248,6 +286,8 @@ def check_output(case: Case) -> None:
         known.append("von_mises")
     if measure.out_of_plane_name is not None:
         known.append(measure.out_of_plane_name)
+    if any(case.materials[name].type == "adaptive" for name in case.regions.values() if name in case.materials):
+        known += Router.annotations
     for index, field in enumerate(case.output.fields or ()):
         if field not in known:
             text = unknown(f"field for physics {case.physics.value}", field, known)

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from solver.case.expression import Expression
 from solver.case.laws import LawMaterialSection
-from solver.case.section import Count, Name, Positive, Section
+from solver.case.section import Count, Name, Section
 from solver.case.tagged_union import tagged_union
 
 
@@ -23,15 +24,27 @@ class SurrogateMaterialSection(Section):
     type: Literal["surrogate"]
     model: Annotated[str, Field(min_length=1)]
     """Folder of the model, relative to the case file."""
+    descriptors: dict[Name, float | str] = Field(default_factory=dict)
+    """Of a model for many microstructures: which one, each a number or an expression in x, y, z (`0.1 + 0.2*x/48`)."""
+
+    @field_validator("descriptors")
+    @classmethod
+    def _readable(cls, descriptors: dict[str, float | str]) -> dict[str, float | str]:
+        for name, source in descriptors.items():
+            try:
+                Expression(source)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return descriptors
 
 
 class TrustSection(Section):
     """When an answer of the surrogate is believed."""
 
-    measure: Literal["distance", "ensemble", "variance"] = "distance"
+    measure: Literal["distance", "ensemble", "variance", "range"] = "distance"
     """What the score of a point is computed from."""
-    tolerance: Positive = 0.01
-    """Relative flux error that is accepted."""
+    tolerance: Annotated[float, Field(ge=0)] = 0.01
+    """Relative flux error that is accepted. 0: nothing is trusted; `.inf`: everything is."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Confidence of the calibrated threshold."""
 
@@ -39,10 +52,14 @@ class TrustSection(Section):
 class RetrainSection(Section):
     """When the surrogate is trained again during a run."""
 
-    every: Count = 1
-    """Accepted increments between two checks."""
+    every: Annotated[int, Field(ge=0)] = 1
+    """Accepted increments between two trainings at least. 0: the surrogate stays as it is."""
     samples: Count = 100
-    """New samples needed."""
+    """New states of the cell between two trainings at least."""
+    explore: Annotated[int, Field(ge=0)] = 1000
+    """States that cells are solved for ahead of a training at most, beyond those that the run has reached."""
+    reach: Annotated[float, Field(gt=1, le=10)] = 2.5
+    """Size of these states relative to those that the run has reached."""
 
 
 class AuditSection(Section):
@@ -64,6 +81,8 @@ class AdaptiveMaterialSection(Section):
     """Name of the recipe in `surrogates`."""
     model: Annotated[str, Field(min_length=1)] | None = None
     """Folder of a trained model to start from."""
+    data: Annotated[str, Field(min_length=1)] | None = None
+    """Dataset of the cell that the surrogate also learns from, such as the one that an earlier run gained."""
     mode: Literal["concurrent", "iterate"] = "concurrent"
     """Whether the surrogate learns during the run, or between repetitions of it."""
     trust: TrustSection = TrustSection()

@@ -1,11 +1,13 @@
 """`rves`: the representative cells."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field
 
 from materials.law import Law
 from meshes.cells import CELL_GENERATORS
+from solver.case.closest import unknown
 from solver.case.discretization import Discretization, ElementName
 from solver.case.generators import GeneratorSection, generator_sections
 from solver.case.laws import Phases
@@ -39,6 +41,20 @@ class RveSection(Discretization):
     """Condition on the fluctuation: periodic, zero (linear displacement), or uniform traction."""
     phases: Annotated[Phases, Field(min_length=1)]
     """Phase name -> law."""
+
+    def varied(self, parameters: Mapping[str, float]) -> Self:
+        """The same cell with other parameters of its geometry.
+
+        Raises ValueError if the generator has no such numbers, or refuses them.
+        """
+        if isinstance(self.geometry, CellFile):
+            raise ValueError("a cell from a file has no parameters")
+        known = [name for name, value in self.geometry.model_dump().items() if isinstance(value, float)]
+        for name in parameters:
+            if name not in known:
+                raise ValueError(unknown("number of the geometry", name, known))
+        changed = type(self.geometry).model_validate({**self.geometry.model_dump(), **parameters})
+        return self.model_copy(update={"geometry": changed})
 
     @property
     def laws(self) -> dict[str, Law]:

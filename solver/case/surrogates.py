@@ -1,14 +1,16 @@
 """`surrogates`: recipes, what to sample, which network, how to train."""
 
 import dataclasses
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, create_model, field_validator
+import numpy as np
+from pydantic import Field, create_model, field_validator, model_validator
 
 from solver.case.parameters import parameter_fields
 from solver.case.section import Count, Name, Positive, Section
 from surrogates.families import FAMILIES
 from surrogates.family import Options
+from surrogates.microstructures import draw_cells
 from surrogates.training import Training
 
 Seed = Annotated[int, Field(ge=0)]
@@ -38,10 +40,25 @@ class SamplingSection(Section):
     """Largest component of strain, of F − I, or of the temperature gradient."""
     kind: Literal["proportional", "random_walk", "cyclic", "space_filling"] | None = None
     """Kind of the paths; by default what suits physics and cell."""
+    descriptors: dict[Name, Annotated[tuple[float, float], Field(min_length=2, max_length=2)]] = Field(
+        default_factory=dict
+    )
+    """Parameters of the cell's geometry that differ between cells -> smallest and largest value."""
+    cells: Count = 8
+    """Cells to draw from the ranges of `descriptors`, corners of the ranges first; without them there is one."""
     split: Annotated[tuple[Share, ...], Field(min_length=3, max_length=3)] = (0.7, 0.15, 0.15)
     """Fractions of the paths for training, validation and test; their sum is one."""
     seed: Seed = 0
     """Seed of paths and split."""
+
+    @model_validator(mode="after")
+    def _drawable(self) -> Self:
+        for name, (lower, upper) in self.descriptors.items():
+            if not lower < upper:
+                raise ValueError(f"descriptors.{name} goes from {lower:g} to {upper:g}, the second must be larger")
+        if self.descriptors:
+            draw_cells(tuple(self.descriptors.values()), self.cells, self.seed)
+        return self
 
     @field_validator("split")
     @classmethod
@@ -82,6 +99,8 @@ class SurrogateRecipe(Section):
     """Kind of surrogate."""
     ensemble: Count = 1
     """Members, each trained with its own seed."""
+    descriptor_nodes: Annotated[int, Field(ge=2, le=100)] = 3
+    """Networks along the range of each of the descriptors of `sampling`, which are blended in between."""
     network: NetworkSection = NetworkSection()
     """Architecture of the network."""
     sampling: SamplingSection
@@ -100,6 +119,12 @@ class SurrogateRecipe(Section):
             if name not in own and getattr(self.network, name) != field.default:
                 raise ValueError(f"family {self.family} has no option {name}, it has {', '.join(own)}; remove it")
         return options(**{name: getattr(self.network, name) for name in own})
+
+    @property
+    def axes(self) -> dict[str, tuple[float, ...]]:
+        """Where on the range of each descriptor there are networks."""
+        ranges, nodes = self.sampling.descriptors, self.descriptor_nodes
+        return {name: tuple(np.linspace(*ends, nodes).tolist()) for name, ends in ranges.items()}
 
     def training_settings(self) -> Training:
         """How it is trained."""

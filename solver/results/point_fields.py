@@ -28,9 +28,12 @@ class PointFields:
         """Names of the fields, tensors first."""
         measure = self._measure
         if measure.physics is Physics.HEAT:
-            return (measure.gradient_name, measure.flux_name, *self._problem.outputs, KIND)
+            return (measure.gradient_name, measure.flux_name, *self._scalars())
         cauchy = ("stress",) if measure.physics is Physics.FINITE_STRAIN else ()
-        return (measure.gradient_name, measure.flux_name, *cauchy, VON_MISES, *self._problem.outputs, KIND)
+        return (measure.gradient_name, measure.flux_name, *cauchy, VON_MISES, *self._scalars())
+
+    def _scalars(self) -> tuple[str, ...]:
+        return (*self._problem.outputs, KIND, *self._problem.points.annotations)
 
     def values(self, name: str) -> FloatArray:
         """A field at all owned points: (n, 3, 3), (n, 3) for heat vectors, or (n,)."""
@@ -45,6 +48,8 @@ class PointFields:
             return von_mises(self._cauchy())
         if name == KIND:
             return self._problem.kinds().astype(float)
+        if name in self._problem.points.annotations:
+            return self._problem.points.annotation(name)
         return self._problem.outputs[name]
 
     def components(self, name: str, points: IntArray) -> FloatArray:
@@ -58,7 +63,7 @@ class PointFields:
     def columns(self, prefix: str, name: str) -> list[str]:
         """Column names of `components`: NAME_xx, NAME_xy, … row by row; NAME_x, …; or NAME for a scalar."""
         axes = AXES[: self._measure.dimension]
-        if name in self._problem.outputs or name in (VON_MISES, KIND):
+        if name == VON_MISES or name in self._scalars():
             return [prefix]
         if self._measure.physics is Physics.HEAT:
             return [f"{prefix}_{i}" for i in axes]

@@ -21,7 +21,7 @@ from materials.measures import FloatArray, Measure, Physics
 from materials.parameters import check_fields
 from surrogates import gaussian_process as process
 from surrogates import kernel_regression, sparse_process
-from surrogates.families.energy import conjugate
+from surrogates.conjugates import conjugate
 from surrogates.family import Family, ModelError, Options, Samples, checked_arrays
 from surrogates.green_strain import objective_strain, push_forward, strain_matrices, strain_measure
 from surrogates.normaliser import component_scale, overall_scale

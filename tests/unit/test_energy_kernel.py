@@ -86,9 +86,7 @@ def packed(group: str, widths: tuple[int, ...]) -> energy_kernel.PackedEnergy:
     biases = [random.normal(size=width) for width in widths]
     stiffness = random.normal(size=(6, 6))
     stiffness += stiffness.T
-    return energy_kernel.pack(
-        weights, biases, random.normal(size=widths[-1]), invariants.table, invariants.linear, stiffness, 0.0
-    )
+    return energy_kernel.pack(weights, biases, random.normal(size=widths[-1]), invariants.table, stiffness, False, 0.0)
 
 
 @pytest.mark.parametrize("widths", [(1,), (32, 32), (5, 8, 3)])

@@ -27,7 +27,12 @@ class ExactLaminate(Material):
         self._fractions = (fraction, 1.0 - fraction)
         self._jump = _jump_operator(measure, normal)
 
+    @property
+    def remembers(self) -> bool:
+        return any(layer.remembers for layer in self._layers)
+
     def bind(self, point_ids: IntArray) -> None:
+        self.point_ids = point_ids
         self.n_points = len(point_ids)
         for layer in self._layers:
             layer.bind(point_ids)

@@ -3,45 +3,12 @@
 import numpy as np
 import pytest
 
-from materials.law_material import LawMaterial
-from materials.laws import LAWS
-from materials.measures import FloatArray, Measure, Physics
-from surrogates.families.energy import EnergyNetwork, EnergyOptions, conjugate
+from materials.measures import Measure, Physics
+from surrogates.conjugates import conjugate
+from surrogates.families.energy import EnergyNetwork, EnergyOptions
 from surrogates.family import ModelError, Samples
 from surrogates.symmetry import GROUPS
-
-CASES = [(physics, d, group) for physics in Physics for d in (2, 3) for group in GROUPS[d]]
-EVERY = pytest.mark.parametrize(("physics", "d", "group"), CASES)
-TOLERANCE = 1e-10
-
-
-def states(measure: Measure, n: int, seed: int = 0) -> FloatArray:
-    return measure.rest + 0.25 * np.random.default_rng(seed).uniform(-1.0, 1.0, (n, measure.size))
-
-
-def network(measure: Measure, group: str, tilted: bool = False, hidden: tuple[int, ...] = (12, 9)) -> EnergyNetwork:
-    """Random weights, much stronger than those of an untrained network."""
-    random = np.random.default_rng(4)
-    gradient = states(measure, 30)
-    tangent = random.normal(size=(30, measure.size, measure.size))
-    samples = Samples(gradient, random.normal(size=gradient.shape), tangent @ tangent.swapaxes(1, 2))
-    axes, _ = np.linalg.qr(random.normal(size=(measure.dimension,) * 2))
-    material_axes = tuple(map(tuple, axes.tolist())) if tilted else ()
-    made = EnergyNetwork.untrained(
-        measure, EnergyOptions(symmetry=group, axes=material_axes, hidden=hidden), samples, 0
-    )  # type: ignore[arg-type]
-    stronger = {"weight_out": 20.0 * made.values["weight_out"], "growth": 30.0 * made.values["growth"]}
-    return made.updated(stronger)
-
-
-def same(a: FloatArray, b: FloatArray) -> None:
-    np.testing.assert_allclose(a, b, rtol=0.0, atol=TOLERANCE * np.abs(b).max())
-
-
-def turned(measure: Measure, gradient: FloatArray, left: FloatArray, right: FloatArray) -> FloatArray:
-    """Q F Rᵀ, Q ε Rᵀ, or Q g."""
-    tensor = measure.to_tensor(gradient)
-    return measure.to_vector(tensor @ left.T if measure.physics is Physics.HEAT else left @ tensor @ right.T)
+from tests.verification.energy_networks import EVERY, TOLERANCE, law_samples, network, same, states, turned
 
 
 @EVERY
@@ -245,18 +212,10 @@ def test_neo_hooke_in_the_plane_is_learned_from_few_states() -> None:
     from surrogates.training import Training, train
 
     measure = Measure(Physics.FINITE_STRAIN, 2)
-    law = LawMaterial(LAWS["neo_hookean"](E=100.0, nu=0.3), measure)  # type: ignore[call-arg]
-
-    def samples(n: int, seed: int) -> Samples:
-        gradient = states(measure, n, seed)
-        law.bind(np.arange(n))
-        answer = law.evaluate(gradient, 1.0)
-        return Samples(gradient, answer.flux, answer.tangent)
-
-    start = EnergyNetwork.untrained(measure, EnergyOptions(hidden=(16, 16)), samples(150, 1), 0)
+    start = EnergyNetwork.untrained(measure, EnergyOptions(hidden=(16, 16)), law_samples(measure, 150, 1), 0)
     assert start.symmetry.group == "isotropic"
-    trained = train(start, samples(150, 1), samples(40, 2), Training(epochs=40)).family
-    test = samples(200, 3)
+    trained = train(start, law_samples(measure, 150, 1), law_samples(measure, 40, 2), Training(epochs=40)).family
+    test = law_samples(measure, 200, 3)
     flux, tangent = trained.evaluate(test.gradient)
     assert np.linalg.norm(flux - test.flux) < 0.01 * np.linalg.norm(test.flux)
     assert np.linalg.norm(tangent - test.tangent) < 0.05 * np.linalg.norm(test.tangent)

@@ -170,6 +170,7 @@ class NotSymmetric(Material):
     """Linear material with a rotated stress, so that its tangent is not symmetric."""
 
     symmetric = False
+    remembers = False
 
     def __init__(self, measure: Measure):
         self.measure = measure
@@ -178,6 +179,7 @@ class NotSymmetric(Material):
 
     def bind(self, point_ids: IntArray) -> None:
         """No state."""
+        self.point_ids = point_ids
         self._n = point_ids.size
 
     def evaluate(self, gradient: FloatArray, dt: float) -> Response:

@@ -1,0 +1,171 @@
+"""A model from what a run has learned: trained anew or on from the one in force, compared, and calibrated.
+
+The network in force is trained on where its normalisation still fits: same architecture, and no component of the
+strain has more than tripled its range. Otherwise a fresh one is. Either sees all that is kept, old and new, so that
+nothing is forgotten. Which of the old and the new network is better is told by states that neither was fitted to.
+"""
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from materials.measures import Measure
+from surrogates.calibration import calibrate, flux_errors
+from surrogates.ensemble import Ensemble
+from surrogates.family import Family, ModelError, Options, Samples
+from surrogates.normaliser import overall_scale
+from surrogates.store import Model, training_range
+from surrogates.training import Training, train
+from surrogates.trajectories import follow, journey
+from surrogates.trust import fit_trust
+
+GROWTH = 3.0
+"""Of the range of a strain component, beyond which a normalisation does not fit any more."""
+
+ENOUGH = 0.2
+"""Training ends when the error on the validation split is this part of the tolerance: no point should be above it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnerSettings:
+    """How a run learns; what users can say of it was checked with their case."""
+
+    family: type[Family]
+    """Of the network."""
+    options: Options
+    """Its architecture."""
+    training: Training = field(default_factory=Training)
+    """How it is trained."""
+    epochs: int = 60
+    """Most epochs of a training during the run, which waits for it."""
+    ensemble: int = 1
+    """Members."""
+    trust: str = "distance"
+    """Measure of trust, see `surrogates/trust.py`."""
+    tolerance: float = 0.01
+    """Relative flux error that is accepted."""
+    confidence: float = 0.95
+    """That a trusted answer is within the tolerance."""
+    every: int = 1
+    """Accepted increments between two trainings at least."""
+    samples: int = 100
+    """New states between two trainings at least."""
+    explored: int = 1000
+    """States that the exact path is asked for ahead of a training at most."""
+    reach: float = 2.5
+    """Size of the strains asked for, relative to those that the run has reached."""
+    narrowing: float = 0.5
+    """Factor of the trust threshold when an audit finds more errors than promised."""
+    seed: int = 0
+    """Of held-out parts and explored paths."""
+
+
+class Retrained(NamedTuple):
+    """Result of a training during a run."""
+
+    model: Model | None
+    """The new model, calibrated; None: the old one is better."""
+    start: Literal["fresh", "warm"]
+    """What it was trained from."""
+    before: float | None
+    """Squared relative error on the validation split, flux and tangent, of the old model; None: there is none."""
+    after: float
+    """That of the new network."""
+    states: dict[str, int]
+    """Numbers of states by split."""
+    seconds: float
+    """Wall time."""
+
+
+def retrain(
+    measure: Measure,
+    settings: LearnerSettings,
+    old: Model | None,
+    learned: Samples,
+    validation: Samples,
+    held_out: Samples,
+    anew: bool = False,
+) -> Retrained:
+    """Train on `learned`, compare on `validation`, calibrate on `held_out`.
+
+    Args:
+        measure: of the states.
+        settings: family, training, trust.
+        old: the model in force.
+        learned: the training split of all that is known.
+        validation: decides when to stop, and whether the new network is better.
+        held_out: for the calibration.
+        anew: train a fresh network even where the old one fits.
+
+    Raises:
+        ModelError: a split is empty, or the states do not make a network, or no trust in it.
+    """
+    began = time.perf_counter()
+    splits = {"train": learned, "validation": validation, "calibration": held_out}
+    states = {name: len(samples.gradient) for name, samples in splits.items()}
+    if not all(states.values()):
+        raise ModelError(f"{' and '.join(name for name, n in states.items() if not n)} have no states yet")
+    start, how = _start(measure, settings, None if anew else old, learned)
+    limited = dataclasses.replace(settings.training, epochs=min(settings.training.epochs, settings.epochs))
+    enough = (ENOUGH * settings.tolerance) ** 2
+    members = [
+        train(member, learned, validation, dataclasses.replace(limited, seed=limited.seed + k), enough=enough).family
+        for k, member in enumerate(start)
+    ]
+    family = Ensemble(measure, tuple(members)) if len(members) > 1 else members[0]
+    before = None if old is None else loss(old.family, validation, settings.training)
+    after = loss(family, validation, settings.training)
+    better = after < np.inf and (before is None or after <= before)
+    model = calibrated(settings, family, learned, held_out) if better else None
+    return Retrained(model, how, before, after, states, time.perf_counter() - began)
+
+
+def calibrated(settings: LearnerSettings, family: Family, learned: Samples, held_out: Samples) -> Model:
+    """The model of a network: its range and trust from what it learned, its threshold from states held out.
+
+    Raises:
+        ModelError: trust of this kind cannot be had in this family.
+    """
+    trust = fit_trust(settings.trust, family, learned)
+    answer = journey(family, held_out)
+    floor = overall_scale(learned.flux, "flux")
+    errors = flux_errors(answer.flux, held_out.flux, floor)
+    scores = trust.scores(held_out.gradient, answer.after)
+    calibration = calibrate(scores, errors, settings.tolerance, settings.confidence, floor)
+    return Model(family, *training_range(family.measure, learned.gradient), {}, trust, calibration)
+
+
+def loss(family: Family, samples: Samples, settings: Training) -> float:
+    """Squared relative error of flux and tangent as in training, relative to the samples; inf: no answer for some."""
+    answers = follow(family, samples)
+    errors = [
+        float(np.sum(np.square(answer - wanted)) / np.sum(np.square(wanted)))
+        for answer, wanted in zip(answers, samples[1:3], strict=True)
+    ]
+    total = errors[0] + settings.tangent_weight * errors[1]
+    return total if np.isfinite(total) else np.inf
+
+
+def _start(
+    measure: Measure, settings: LearnerSettings, old: Model | None, learned: Samples
+) -> tuple[tuple[Family, ...], Literal["fresh", "warm"]]:
+    """Networks to train, one for each member, and what they are."""
+    fresh = tuple(
+        settings.family.untrained(measure, settings.options, learned, settings.training.seed + k)
+        for k in range(settings.ensemble)
+    )
+    if old is None or not settings.family.iterative or not _fits(old, learned):
+        return fresh, "fresh"
+    known = old.family.members if isinstance(old.family, Ensemble) else (old.family,)
+    if [(type(one), one.architecture()) for one in known] != [(type(one), one.architecture()) for one in fresh]:
+        return fresh, "fresh"
+    return known, "warm"
+
+
+def _fits(old: Model, learned: Samples) -> bool:
+    """Whether the states are within `GROWTH` times the range that the old model was normalised for."""
+    lower, upper = training_range(old.measure, learned.gradient)
+    return bool(np.all(upper - lower <= GROWTH * (old.upper - old.lower)))
