@@ -68,8 +68,7 @@ class Graph:
         for node in self.nodes:
             inputs = [known.get(key) for key in node.inputs]
             try:
-                with np.errstate(all="ignore"):  # what is not finite is refused, or fails, as a whole
-                    answers = apply(node, inputs)
+                answers = apply(node, inputs)
             except (ValueError, IndexError, KeyError, TypeError) as error:
                 text = " ".join(str(error).split())
                 raise ModelError(f"the operation {node.operator} that makes {node.outputs[0]!r}: {text}") from None

@@ -105,6 +105,7 @@ class ForeignNetwork(Family):
         stress[inverted], stiffness[inverted] = np.nan, np.nan
         return stress, stiffness
 
+    @np.errstate(all="ignore")  # what is not finite is refused, or fails, as a whole
     def _block(self, seen: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Flux (n, m) and its derivative (n, m, m) with respect to the packed vectors `seen` (n, m)."""
         matrix, offset, axes = self.input_components

@@ -2,6 +2,7 @@
 
 import importlib.util
 import itertools
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from surrogates.family import Family, ModelError, Network, Samples
 from surrogates.onnx_declaration import Declaration, Input, Output
 from surrogates.onnx_export import TANGENT, onnx_bytes
 from surrogates.onnx_graph import parse_graph
+from surrogates.onnx_jets import FUNCTIONS as FUNCTIONS_OF_ONE
 from surrogates.onnx_operators import OPERATORS
 from surrogates.onnx_reading import read_foreign
 from surrogates.store import Model, training_range
@@ -64,16 +66,16 @@ def families(measure: Measure) -> list[Family]:
     data = samples(measure)
     turned = np.linalg.qr(np.random.default_rng(3).normal(size=(measure.dimension, measure.dimension)))[0]
     axes = tuple(tuple(row) for row in turned.tolist())
-    cubic = "square" if measure.dimension == 2 else "cubic"
+    energies = (
+        EnergyOptions(hidden=(6, 5), symmetry="square" if measure.dimension == 2 else "cubic"),
+        EnergyOptions(hidden=(6,), symmetry="orthotropic", axes=axes),
+        EnergyOptions(hidden=(6,), symmetry="none"),
+    )
     direct = [shaken(DirectNetwork.untrained(measure, Network(hidden=(7, 5)), data, seed)) for seed in (0, 1)]
     return [
         direct[0],
         Ensemble(measure, tuple(direct)),
-        shaken(EnergyNetwork.untrained(measure, EnergyOptions(hidden=(6, 5), symmetry=cubic), data, 0)),  # type: ignore[arg-type]
-        shaken(
-            EnergyNetwork.untrained(measure, EnergyOptions(hidden=(6,), symmetry="orthotropic", axes=axes), data, 0)
-        ),
-        shaken(EnergyNetwork.untrained(measure, EnergyOptions(hidden=(6,), symmetry="none"), data, 0)),
+        *(shaken(EnergyNetwork.untrained(measure, options, data, 0)) for options in energies),
     ]
 
 
@@ -157,7 +159,7 @@ class Sketch:
     def save(self, path: Path, *outputs: str, opset: int = 17, kind: int = onnx.TensorProto.DOUBLE) -> Path:
         ports = [
             [helper.make_tensor_value_info("x", kind, self.axes)],
-            [helper.make_tensor_value_info(name, kind, None) for name in outputs],
+            [helper.make_tensor_value_info(name, kind, ["n", "k"]) for name in outputs],
         ]
         graph = helper.make_graph(self.nodes, "sketch", *ports, self.constants)
         imports = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
@@ -169,24 +171,8 @@ def integers(sketch: Sketch, values: list[int]) -> str:
     return sketch.constant(values, np.int64)
 
 
-FUNCTIONS = [
-    "Abs",
-    "Celu",
-    "Cos",
-    "Elu",
-    "Erf",
-    "Exp",
-    "LeakyRelu",
-    "Neg",
-    "Reciprocal",
-    "Relu",
-    "Selu",
-    "Sigmoid",
-    "Sin",
-    "Softplus",
-    "Softsign",
-    "Tanh",
-]
+# none of these has a corner, or a pole, near where it is asked
+FUNCTIONS = sorted(set(FUNCTIONS_OF_ONE) - {"Gelu", "Log", "Sqrt"})
 
 
 def everything(sketch: Sketch) -> str:
@@ -255,7 +241,7 @@ def test_gelu(form: str, tmp_path: Path) -> None:
     gradient = states(PLANE, 20, size=2.0)
     flux, tangent = family.evaluate(gradient)
     assert error(tangent, differences(family, gradient)) < 1e-7
-    reference = 0.5 * gradient * (1.0 + np.vectorize(__import__("math").erf)(gradient / SQRT2))
+    reference = 0.5 * gradient * (1.0 + np.vectorize(math.erf)(gradient / SQRT2))
     assert error(flux, reference) < (1e-14 if form == "none" else 1e-3)
 
 
@@ -388,7 +374,7 @@ def test_what_cannot_be_used_is_refused_with_the_reason(tmp_path: Path) -> None:
     assert "temperature_gradient is no input for small_strain, use strain" in refusal(path, declared=wrong)
     wrong = Declaration(output=Output(measure="second_piola_kirchhoff"))
     assert "it must be stress" in refusal(path, declared=wrong)
-    assert "(4, 3, 3)" not in refusal(path, Measure(Physics.HEAT, 2), Declaration())
+    assert "temperature_gradient as tensor has 2 components" in refusal(path, Measure(Physics.HEAT, 2), Declaration())
 
     sketch = Sketch((1, 3))
     assert "(1, 3); export it with a first one of any length" in refusal(sketch.save(path, layer(sketch)))
@@ -421,11 +407,8 @@ def test_a_tangent_that_is_none_is_refused(tmp_path: Path) -> None:
     assert "is not the derivative of" in text
 
 
-def test_a_family_that_cannot_be_written_is_named() -> None:
-    class Strange(DirectNetwork):
-        name = "strange"
-
-    measure = Measure(Physics.HEAT, 2)
-    strange = Ensemble(measure, ())
-    with pytest.raises((ModelError, ValueError)):
-        onnx_bytes(Model(strange, np.zeros(2), np.ones(2)))
+def test_a_family_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    sketch = Sketch()
+    foreign = read_foreign(sketch.save(tmp_path / "net.onnx", layer(sketch)), PLANE, MANDEL)
+    with pytest.raises(ModelError, match="family onnx cannot be written"):
+        onnx_bytes(foreign)
