@@ -7,7 +7,7 @@ its points in one batch and never learns which kind it is.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -162,6 +162,10 @@ class Material(ABC):
     def annotation(self, name: str) -> FloatArray:
         """One of `annotations` at the points of the last accepted increment, (n,)."""
         raise KeyError(name)
+
+    def report(self) -> dict[str, Any]:
+        """What else there is to tell at the end of a run, over all ranks, as plain JSON. Collective."""
+        return {}
 
     def seconds(self) -> Mapping[str, float] | None:
         """Wall time so far by `micro` and `surrogate`, for a material that is both; None otherwise."""

@@ -5,9 +5,8 @@ more the exact path should be asked. Everything that the learner sees is in the 
 depends on how many ranks there are.
 """
 
-import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 from mpi4py import MPI
@@ -52,6 +51,9 @@ class Learner(Protocol):
     def resume(self, step: int) -> None:
         """Go back to what was known after an increment."""
 
+    def summary(self) -> dict[str, Any]:
+        """What happened, as plain JSON."""
+
 
 class Handed(NamedTuple):
     """Rows of all ranks on the first one, in the order of ids; empty elsewhere."""
@@ -83,8 +85,6 @@ class Learning:
         self._make = make
         self.version = 0
         self.model: Any = None
-        self.seconds = 0.0
-        """Wall time of training on the first rank."""
         self.update()
 
     def update(self) -> None:
@@ -103,16 +103,17 @@ class Learning:
 
     def ask[T](self, question: Callable[[Learner], T]) -> T:
         """What the learner answers, on all ranks; what it raises is raised on all."""
-        outcome: tuple[T | None, Exception | None] = (None, None)
+        outcome: Any = None
+        fault: Exception | None = None
         if self.learner is not None:
             try:
-                outcome = (question(self.learner), None)
+                outcome = question(self.learner)
             except Exception as error:  # noqa: BLE001 - agreed on, then raised by every rank
-                outcome = (None, error)
-        answer, error = self.comm.bcast(outcome)
-        if error is not None:
-            raise error
-        return answer  # type: ignore[return-value]  # it is what the question returned
+                fault = error
+        fault, answer = self.comm.bcast((fault, outcome))
+        if fault is not None:
+            raise fault
+        return cast("T", answer)
 
     def gather(self, ids: IntArray, *arrays: FloatArray) -> Handed:
         """Rows (n, …) of all ranks on the first."""
@@ -155,9 +156,7 @@ class Learning:
 
     def train(self, step: int) -> bool:
         """Train; whether there is another surrogate now."""
-        began = time.perf_counter()
         changed = self.ask(lambda learner: learner.train(step))
-        self.seconds += time.perf_counter() - began
         if changed:
             self.update()
         return changed

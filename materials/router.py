@@ -12,10 +12,11 @@ After the commit the exact answers are handed to the learner, a few surrogate po
 material (the audit), and when the learner has trained, the new surrogate takes over on all ranks (`learn`).
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from mpi4py import MPI
@@ -25,7 +26,10 @@ from materials.interface import IntArray, Lesson, Material, Response, Status
 from materials.judged import JudgedMaterial
 from materials.learning import Learning, rms
 from materials.measures import FloatArray
+from materials.routing_costs import RoutingCosts
 from materials.trajectory import Trajectory, approach, follow
+
+log = logging.getLogger(__name__)
 
 ROUNDS = 3
 """Times that points may change over after convergence, before all do."""
@@ -52,6 +56,7 @@ class Router(Material):
         learning: what the ranks learn together.
         symmetric: whether surrogates of this kind have symmetric tangents.
         learns: whether surrogates are trained at all; otherwise the first one stays.
+        by_clock: judge by the clock whether routing pays, not by counted evaluations.
         watch: only count points beyond trust instead of asking the exact material.
     """
 
@@ -63,16 +68,18 @@ class Router(Material):
         learning: Learning,
         symmetric: bool,
         learns: bool = True,
+        by_clock: bool = False,
         watch: bool = False,
     ):
         self._exact, self._scratch, self._auditor = make_exact(), make_exact(), make_exact()
         self._learning = learning
-        self._learns, self._watch = learns, watch
+        self._learns, self._by_clock, self._watch = learns, by_clock, watch
         self.measure = self._exact.measure
         self.symmetric = self._exact.symmetric and symmetric
         self.outputs = self._exact.outputs
-        self._seconds = {"micro": 0.0, "surrogate": 0.0}
-        self._counts: Counter[str] = Counter()
+        self._costs = RoutingCosts()
+        self._largest_jump = 0.0
+        self._off = False
         self.bind(np.zeros(0, dtype=np.int64))
 
     @property
@@ -86,7 +93,8 @@ class Router(Material):
         """Take on these points at rest, on the surrogate if there is one already."""
         n, g = len(point_ids), self.measure.size
         self.point_ids = np.asarray(point_ids, dtype=np.int64)
-        self._gradient, self._flux = np.tile(self.measure.rest, (n, 1)), np.zeros((n, g))
+        self._gradient: FloatArray = np.tile(self.measure.rest, (n, 1))
+        self._flux: FloatArray = np.zeros((n, g))
         self._gradients: list[FloatArray] = []
         self._dts: list[float] = []
         self._exact_flux: list[FloatArray] = []
@@ -98,10 +106,10 @@ class Router(Material):
         self._jump = 0.0
         """Largest relative change of the flux where the material of a point changed, in this increment."""
         self._last: _Evaluated | None = None
-        self._audited = np.zeros(0, dtype=np.int64)
+        self._audited: IntArray = np.zeros(0, dtype=np.int64)
         self._fast_flux: FloatArray | None = None
         self._take_up(self._learning.surrogate())
-        self._rows = np.arange(n) if self._fast is None else np.zeros(0, dtype=np.int64)
+        self._rows: IntArray = np.arange(n if self._fast is None else 0)
         self._exact.bind(self.point_ids[self._rows])
 
     def _take_up(self, surrogate: JudgedMaterial | None) -> None:
@@ -121,51 +129,46 @@ class Router(Material):
 
     def evaluate(self, gradient: FloatArray, dt: float) -> Response:
         """Answer of the surrogate, and of the exact material at its points; see `Material.evaluate`."""
-        began = time.perf_counter()
-        if self._fast is None:
-            answer = self._exact.evaluate(gradient, dt)
-            self._seconds["micro"] += time.perf_counter() - began
+        costs, rows = self._costs, self._rows
+        if self._fast is None or self._off:
+            with costs.spend("exact", len(gradient)):
+                answer = self._exact.evaluate(gradient, dt)
             self._last = _Evaluated(gradient, dt, answer.flux, answer.tangent, None)
             return answer
-        answer = self._fast.evaluate(gradient, dt)
-        self._counts["surrogate_evaluations"] += len(gradient) - len(self._rows)
-        outputs = {name: np.full(len(gradient), np.nan) for name in self.outputs}
-        answer = answer._replace(outputs=outputs)
+        with costs.spend("surrogate", len(gradient) - len(rows)):
+            answer = self._fast.evaluate(gradient, dt)
         fast_flux = answer.flux
-        split = time.perf_counter()
-        self._seconds["surrogate"] += split - began
-        if self._rows.size:
-            rows, fast_flux = self._rows, answer.flux.copy()
-            exact = self._exact.evaluate(np.ascontiguousarray(gradient[rows]), dt)
+        outputs: dict[str, FloatArray] = {name: np.full(len(gradient), np.nan) for name in self.outputs}
+        if rows.size:
+            fast_flux = answer.flux.copy()
+            with costs.spend("exact", rows.size):
+                exact = self._exact.evaluate(np.ascontiguousarray(gradient[rows]), dt)
             answer.flux[rows], answer.tangent[rows], answer.status[rows] = exact[:3]
             for name, values in exact.outputs.items():
                 outputs[name][rows] = values
-            self._counts["exact_evaluations"] += rows.size
-        self._seconds["micro"] += time.perf_counter() - split
         self._last = _Evaluated(gradient, dt, answer.flux, answer.tangent, fast_flux)
-        return answer
+        return answer._replace(outputs=outputs)
 
     def foresee(self, gradient: FloatArray, dt: float) -> None:
         """Choose routes by what the surrogate is worth at `gradient` (n, g)."""
         self._rounds, self._refused, self._jump = 0, 0, 0.0
-        if self._fast is None or self._watch:
+        if self._fast is None or self._off or self._watch:
             self._refused = len(self.point_ids) if self._fast is None else 0
             return
-        began = time.perf_counter()
-        answer = self._fast.evaluate(gradient, dt)
-        doubtful = self._pinned | ~self._fast.trusted()
-        self._seconds["surrogate"] += time.perf_counter() - began
-        self._route(np.flatnonzero(doubtful), gradient, answer.flux)
+        with self._costs.spend("judging"):
+            fast_flux = self._fast.evaluate(gradient, dt).flux
+            doubtful = self._pinned | ~self._fast.trusted()
+        self._route(np.flatnonzero(doubtful), gradient, fast_flux)
         self._refused = self._rows.size
 
     def settle(self) -> int:
         """Send points that the surrogate may not be trusted at to the exact material; how many on all ranks."""
-        if self._fast is None or self._last is None:
+        last = self._last
+        if self._fast is None or self._off or last is None or last.fast_flux is None:
             return 0
-        began = time.perf_counter()
-        doubtful = ~self._fast.trusted()
+        with self._costs.spend("judging"):
+            doubtful = ~self._fast.trusted()
         doubtful[self._rows] = False
-        self._seconds["surrogate"] += time.perf_counter() - began
         refused = np.count_nonzero(doubtful)
         if self._watch:
             self._refused = refused
@@ -179,46 +182,42 @@ class Router(Material):
             doubtful[:] = True
             moved = self._learning.comm.allreduce(len(doubtful) - len(self._rows))
         doubtful[self._rows] = True
-        assert self._last.fast_flux is not None
-        self._route(np.flatnonzero(doubtful), self._last.gradient, self._last.fast_flux)
+        self._route(np.flatnonzero(doubtful), last.gradient, last.fast_flux)
         return moved
 
     def _route(self, rows: IntArray, gradient: FloatArray, fast_flux: FloatArray) -> None:
         """Let the exact material answer at `rows` from now on, the surrogate, which says `fast_flux`, elsewhere."""
-        began = time.perf_counter()
         coming, going = np.setdiff1d(rows, self._rows), np.setdiff1d(self._rows, rows)
-        if coming.size or going.size:
-            ids = self.point_ids[coming]
-            arrivals = None
-            if coming.size:
-                arrivals = self._scratch
-                if self.remembers:
-                    self._recall(arrivals, coming)
-                else:
-                    there = approach(arrivals, ids, np.ascontiguousarray(gradient[coming])).flux[:, 0]
-                    self._jumped(fast_flux[coming], there)
-            if going.size and self._fast_flux is not None:
-                self._jumped(self._fast_flux[going], self._flux[going])
-            self._exact.rebind(self.point_ids[rows], arrivals)
-            self._counts["arrivals"] += coming.size
-            self._counts["departures"] += going.size
+        if not (coming.size or going.size):
+            return
+        arrivals = None
+        if coming.size:
+            arrivals = self._scratch
+            if self.remembers:
+                self._recall(arrivals, coming)
+            else:
+                there = np.ascontiguousarray(gradient[coming])
+                with self._costs.spend("arrivals", coming.size):
+                    answer = approach(arrivals, self.point_ids[coming], there)
+                self._jumped(fast_flux[coming], answer.flux[:, 0])
+        if going.size and self._fast_flux is not None:
+            self._jumped(self._fast_flux[going], self._flux[going])
+        self._exact.rebind(self.point_ids[rows], arrivals)
         self._rows = rows
-        self._seconds["micro"] += time.perf_counter() - began
 
-    def _recall(self, material: Material, rows: IntArray) -> Trajectory | None:
+    def _recall(self, material: Material, rows: IntArray) -> None:
         """Lead a material along the committed history of some points; what it answers is known from now on."""
         ids = self.point_ids[rows]
         if not self._gradients:
             material.bind(ids)
-            return None
+            return
         history = np.stack([gradient[rows] for gradient in self._gradients], axis=1)
-        past = follow(material, ids, history, np.array(self._dts))
-        self._counts["recalled_states"] += past.known.size
+        with self._costs.spend("recalled", rows.size * len(self._gradients)):
+            past = follow(material, ids, history, np.array(self._dts))
         for step, (flux, tangent) in enumerate(zip(self._exact_flux, self._exact_tangent, strict=True)):
             flux[rows] = np.where(past.known[:, step, None], past.flux[:, step], np.nan)
             tangent[rows] = past.tangent[:, step]
         self._jumped(self._flux[rows], past.flux[:, -1])
-        return past
 
     def _jumped(self, before: FloatArray, after: FloatArray) -> None:
         """Keep the largest relative change of the flux where the material of a point changes."""
@@ -236,8 +235,7 @@ class Router(Material):
             self._fast.commit()
         self._gradient, self._flux, self._fast_flux = self._last.gradient, self._last.flux, self._last.fast_flux
         self._pinned[:] = False
-        self._counts["accepted_points"] += len(self._flux)
-        self._counts["accepted_exact_points"] += self._rows.size
+        self._costs.increments += self._fast is not None
         if self.remembers:
             known = np.full_like(self._flux, np.nan)
             known[self._rows] = self._flux[self._rows]
@@ -257,7 +255,7 @@ class Router(Material):
 
     def kinds(self) -> NDArray[np.int8]:
         """`Kind` that answers at each point."""
-        if self._fast is None:
+        if self._fast is None or self._off:
             return self._exact.kinds()
         kinds = self._fast.kinds()
         kinds[self._rows] = self._exact.kinds()
@@ -272,17 +270,36 @@ class Router(Material):
         self._step = step
         unseen = learning.comm.allreduce(self._refused)
         jump = learning.comm.allreduce(self._jump, MPI.MAX)
-        error, narrowed = self._audit(step)
+        self._largest_jump = max(self._largest_jump, jump)
+        if self._off:
+            return Lesson(unseen, flux_jump=jump)
+        with self._costs.spend("audited"):
+            error, narrowed = self._audit(step)
         samples, retrained = 0, 0
         if self._learns:
             samples = self._hand_in(step, last)
             if learning.ask(lambda learner: learner.due(step)):
-                samples += learning.explore(step, self._gradient, self._solve_paths)
-                retrained = int(learning.train(step))
+                with self._costs.spend("explored"):
+                    samples += learning.explore(step, self._gradient, self._solve_paths)
+                with self._costs.spend("training"):
+                    retrained = int(learning.train(step))
         if retrained or narrowed:
             learning.update()
             self._take_up(learning.surrogate())
+        if not self._watch and not self._costs.pays(learning.comm, self._by_clock):
+            self._switch_off()
         return Lesson(unseen, samples, retrained, error, jump, time.perf_counter() - began)
+
+    def _switch_off(self) -> None:
+        """Leave every point to the exact material for the rest of the run."""
+        if self._learning.comm.rank == 0:
+            log.warning(
+                "learning does not pay: what it has cost so far is more than it has saved; "
+                "cells are solved at every point for the rest of the run"
+            )
+        everything = np.arange(len(self.point_ids))
+        self._route(everything, self._gradient, self._flux)
+        self._off = True
 
     def _hand_in(self, step: int, last: _Evaluated) -> int:
         """Give the exact answers of the last increment to the learner; how many were new to it."""
@@ -313,7 +330,7 @@ class Router(Material):
             exact = approach(self._auditor, self.point_ids[rows], np.ascontiguousarray(self._gradient[rows]))
         known = exact.known[:, -1] & ~np.isin(rows, self._rows)
         rows, reference = rows[known], exact.flux[known, -1]
-        self._counts["audited_states"] += rows.size
+        self._costs.count["audited"] += exact.known.size
         handed = learning.gather(self.point_ids[rows], self._fast.error(self._flux[rows], reference))
         narrowed = learning.ask(lambda learner: learner.audited(step, handed.ids, handed.arrays[0]))
         errors: FloatArray = learning.comm.bcast(handed.arrays[0])
@@ -335,7 +352,7 @@ class Router(Material):
         dt = np.ones(gradient.shape[1])
         starts = range(0, max(len(ids), 1), CHUNK)
         parts = [follow(self._scratch, ids[i : i + CHUNK], gradient[i : i + CHUNK], dt) for i in starts]
-        self._counts["explored_states"] += gradient.shape[0] * gradient.shape[1]
+        self._costs.count["explored"] += gradient.shape[0] * gradient.shape[1]
         return Trajectory(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
     # Restart and reports -----------------------------------------------------------------------------------------
@@ -383,11 +400,11 @@ class Router(Material):
 
         NaN, NaN and 0 where the exact material answered.
         """
-        blank = np.full(len(self.point_ids), 0.0 if name == "model_version" else np.nan)
+        blank: FloatArray = np.full(len(self.point_ids), 0.0 if name == "model_version" else np.nan)
         if self._fast is None:
             return blank
         if name == "model_version":
-            values = np.full(len(self.point_ids), float(self._learning.version))
+            values: FloatArray = np.full(len(self.point_ids), float(self._learning.version))
         else:
             values = self._fast.score() if name == "trust" else self._fast.estimate()
         values = values.copy()
@@ -396,7 +413,9 @@ class Router(Material):
 
     def seconds(self) -> Mapping[str, float]:
         """Wall time so far of both materials."""
-        return self._seconds
+        spent = self._costs.seconds
+        micro = spent["exact"] + spent["arrivals"] + spent["recalled"]
+        return {"micro": micro, "surrogate": spent["surrogate"] + spent["judging"]}
 
     def failure(self, point: int) -> str:
         """What the material that answers at `point` says."""
@@ -406,8 +425,15 @@ class Router(Material):
         return "nothing answers" if self._fast is None else self._fast.failure(point)
 
     def statistics(self) -> dict[str, float]:
-        """Counters of the exact material, and those of the routing."""
-        exact = Counter(self._exact.statistics())
-        for other in (self._scratch, self._auditor):
-            exact.update(other.statistics())
-        return dict(exact) | {name: float(count) for name, count in self._counts.items()}
+        """Counters of the exact material, wherever it is used."""
+        counters: Counter[str] = Counter()
+        for material in (self._exact, self._scratch, self._auditor):
+            counters.update(material.statistics())
+        return dict(counters)
+
+    def report(self) -> dict[str, Any]:
+        """What was learned, what audits found, and what it cost; plain JSON. Collective."""
+        learning = self._learning
+        costs = self._costs.report(learning.comm, len(self.point_ids))
+        told = learning.ask(lambda learner: learner.summary())
+        return {"largest_flux_jump": self._largest_jump, "switched_off": self._off, "costs": costs, **told}

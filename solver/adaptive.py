@@ -68,8 +68,9 @@ def build_router(
     return Router(
         lambda: RveMaterial(cell, cell_settings),
         learning,
-        symmetric=settings.family.symmetric is True,
+        symmetric=bool(getattr(settings.family, "symmetric", False)),
         learns=section.retrain.every > 0,
+        by_clock=not section.retrain.deterministic,
         watch=section.mode == "iterate",
     )
 

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from solver.case.expression import Expression
+from solver.case.foreign_networks import InputSection, OutputSection
 from solver.case.laws import LawMaterialSection
-from solver.case.section import Count, Name, Section
+from solver.case.section import Count, Name, Positive, Section
 from solver.case.tagged_union import tagged_union
 
 
@@ -22,8 +23,18 @@ class SurrogateMaterialSection(Section):
     """A trained surrogate."""
 
     type: Literal["surrogate"]
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the model, relative to the case file."""
+    onnx: Annotated[str, Field(min_length=1)] | None = None
+    """ONNX file with a network from elsewhere instead, relative to the case file."""
+    input: InputSection | None = None
+    """Of an ONNX file: what it takes; by default the gradient of the physics as full tensors."""
+    output: OutputSection | None = None
+    """Of an ONNX file: what it gives; by default the flux that belongs to its input as full tensors."""
+    tangent: str | None = None
+    """Of an ONNX file: its output with the derivative of the flux; by default the graph is differentiated."""
+    range: Positive | None = None
+    """Of an ONNX file: largest absolute component of strain, or of ∇T, that it was trained for; by default unknown."""
     descriptors: dict[Name, float | str] = Field(default_factory=dict)
     """Of a model for many microstructures: which one, each a number or an expression in x, y, z (`0.1 + 0.2*x/48`)."""
 
@@ -60,6 +71,8 @@ class RetrainSection(Section):
     """States that cells are solved for ahead of a training at most, beyond those that the run has reached."""
     reach: Annotated[float, Field(gt=1, le=10)] = 2.5
     """Size of these states relative to those that the run has reached."""
+    deterministic: bool = True
+    """Whether the same case always gives the same decisions. Otherwise the clock says whether learning pays."""
 
 
 class AuditSection(Section):

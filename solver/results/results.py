@@ -258,10 +258,12 @@ class Results:
                 self._localization.finish(problem, self._last.step, self._last.time)
                 self._save(problem)
             statistics = self._comm.gather({name: m.statistics() for name, m in problem.materials.items()})
+            learned = {name: told for name, m in problem.materials.items() if (told := m.report())}
         if self._comm.rank == 0:
             log.info("%s%s", status, f": {message}" if message else "")
         lost = {"first_step": self._ellipticity.first_step, "points_at_end": self._ellipticity.lost}
         changes: dict[str, Any] = {"statistics": _summed(statistics)} if statistics else {}
+        changes |= {"learning": learned} if learned else {}
         self._close(status, message, changes | ({"ellipticity_lost": lost} if self._ellipticity.first_step else {}))
 
     def _close(self, status: RunStatus, message: str | None, changes: dict[str, Any]) -> None:

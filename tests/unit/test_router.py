@@ -21,6 +21,11 @@ J2 = LAWS["j2"](E=70e3, nu=0.3, yield_stress=100.0, hardening=500.0)
 NEO_HOOKEAN = LAWS["neo_hookean"](E=100.0, nu=0.3)
 
 
+@pytest.fixture(autouse=True)
+def _never_asked_whether_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("materials.routing_costs.TRIAL", 1000)
+
+
 class Disturbed(LawMaterial, JudgedMaterial):
     """A law whose stress is off by a factor, trusted within a radius; beyond another one it has no answer."""
 
@@ -89,6 +94,9 @@ class Notebook:
 
     def resume(self, step: int) -> None:
         pass
+
+    def summary(self) -> dict[str, Any]:
+        return {"states": len(self.states)}
 
 
 def router(
@@ -188,7 +196,7 @@ def test_a_point_that_goes_to_and_fro_keeps_its_plastic_past() -> None:
         np.testing.assert_allclose(answer.tangent, expected.tangent, rtol=1e-12, atol=1e-9)
         kinds.append(int(routed.kinds()[0]))
     assert np.count_nonzero(np.diff(kinds)) >= 6
-    assert routed.statistics()["recalled_states"] > 0
+    assert routed.report()["costs"]["evaluations"]["recalled"] > 0
 
 
 def test_points_beyond_trust_only_at_the_end_change_over_and_the_increment_is_solved_on() -> None:
@@ -279,6 +287,27 @@ def test_a_restart_goes_on_with_the_same_answers(law: Any, measure: Measure) -> 
         np.testing.assert_allclose(
             advance(other, step, gradient).flux, advance(one, step, gradient).flux, rtol=1e-10, atol=1e-10
         )
+
+
+def test_routing_that_does_not_pay_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every other increment leaves trust, so that points are led along their history again and again."""
+    monkeypatch.setattr("materials.routing_costs.TRIAL", 5)
+    routed, _ = router(J2, PLANE, (1.3, 2e-3))
+    exact = LawMaterial(J2, PLANE)
+    for material in (routed, exact):
+        material.bind(np.arange(4))
+    answers = []
+    for step in range(1, 13):
+        gradient = np.tile([3e-3 if step % 2 else 1e-3, 0.0, 0.0], (4, 1))
+        answers.append(advance(routed, step, gradient).flux)
+        reference = exact.evaluate(gradient, 0.1).flux
+        exact.commit()
+    assert "does not pay" in caplog.text
+    assert routed.report()["switched_off"]
+    assert (routed.kinds() == Kind.LAW).all()
+    np.testing.assert_allclose(answers[-1], reference, rtol=1e-12)
 
 
 def test_approach_takes_smaller_steps_where_one_fails() -> None:
