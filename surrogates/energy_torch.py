@@ -138,7 +138,8 @@ class TorchEnergy(Module):
         """N (n,), its gradient (n, m) and Hessian (n, m, m), derivatives carried through the layers."""
         weights = [self._weight(f"weight_{k}") for k in range(self.layers)]
         n, m = z.shape
-        x, jacobians, slopes = z, [weights[0].T[None].contiguous()], []  # Jacobians of the pre-activations, (n, m, width)
+        x, slopes = z, []
+        jacobians = [weights[0].T[None].contiguous()]  # of the pre-activations, (n, m, width)
         for k, weight in enumerate(weights):
             y = x @ weight.T + getattr(self, f"bias_{k}")
             x, slope = _softplus(y), torch.sigmoid(y)
@@ -190,4 +191,7 @@ def _softplus(x: Tensor) -> Tensor:
 
 def _weighted_gram(weight: Tensor, x: Tensor) -> Tensor:
     """Σ_h weight_h x_a x_b of `weight` (n, h) and `x` (n, m, h), as (n, m, m)."""
+    if x.is_cuda:
+        return (weight[:, None] * x) @ x.transpose(1, 2)
+    # torch takes batches of matrices so small one by one on a CPU
     return ((weight[:, None] * x)[:, :, None] * x[:, None]).sum(3)

@@ -142,6 +142,8 @@ def _matern(square: Expression) -> Expression:
 
 def _energetic(family: EnergyNetwork, strain: Expression) -> Expression:
     """∂W/∂E: the gradient of the network by its reverse pass, times the derivatives of the invariants."""
+    if family.sees_volume:
+        raise ModelError("a polyconvex network for finite strain cannot be written as an ONNX graph in this version")
     values = family.values
     rotation = family.invariants.rotation
     local = strain if rotation is None else strain @ rotation.T
@@ -149,8 +151,9 @@ def _energetic(family: EnergyNetwork, strain: Expression) -> Expression:
     invariants, first = _polynomials(polynomials, local)
     m, v = family.invariants.count, strain.width
     layers = range(len(family.hidden))
-    weights, biases = ([values[f"{name}_{k}"] for k in layers] for name in ("weight", "bias"))
-    last = values["weight_out"] * values["energy_scale"]
+    multipliers = family.weights()
+    weights, biases = [multipliers[f"weight_{k}"] for k in layers], [values[f"bias_{k}"] for k in layers]
+    last = multipliers["weight_out"] * values["energy_scale"]
     x = invariants @ np.eye(polynomials.count)[:, :m]
     inner = []
     for weight, bias in zip(weights, biases, strict=True):

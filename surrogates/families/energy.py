@@ -7,9 +7,9 @@ Stress and tangent are the exact derivatives of one energy,
 of the Green–Lagrange strain E at finite strain, where P = 2F ∂W/∂C and A = ∂P/∂F with its geometric part; of ε at small
 strain, of ∇T in heat conduction, both without the last term. z are invariants of the cell's symmetry group
 (`surrogates/symmetry.py`), N is a softplus network, S₀ its stress at rest, and C the linear elasticity of that group
-nearest to the tangents of the training split. So whatever the weights are, turning space turns P with it, turning the material by an element of
-its group changes nothing, the tangent is symmetric, closed paths take no work, and rest has neither energy nor stress.
-W grows beyond all bounds for J → 0, because N is bounded there.
+nearest to the tangents of the training split. So whatever the weights are, turning space turns P with it, turning the
+material by an element of its group changes nothing, the tangent is symmetric, closed paths take no work, and rest has
+neither energy nor stress. W grows beyond all bounds for J → 0, because N is bounded there.
 
 If asked for, the energy is polyconvex at finite strain, and otherwise convex: z are convex invariants
 (`surrogates/convex_invariants.py`), and N is convex, and does not fall, with them, as its weights are not negative
@@ -222,7 +222,7 @@ class EnergyNetwork(Family):
             polynomials.append(determinant_minus_one(self.measure.dimension))
         return table(polynomials, strain_measure(self.measure).size)
 
-    def _weights(self) -> dict[str, FloatArray]:
+    def weights(self) -> dict[str, FloatArray]:
         """The weights as they multiply, the scale of J − 1 included."""
         weights = {name: self.values[name] for name in self._convex_weights}
         if self.convexity == "polyconvex":
@@ -236,7 +236,7 @@ class EnergyNetwork(Family):
     @cached_property
     def _packed(self) -> energy_kernel.PackedEnergy:
         layers = range(len(self.hidden))
-        weights = self._weights()
+        weights = self.weights()
         stiffness = self.values["stiffness"]
         rotation = self.invariants.rotation
         packed = energy_kernel.pack(
