@@ -11,6 +11,7 @@ from surrogates.evaluation import errors_by_length, errors_by_step, evaluate_mod
 from surrogates.family import ModelError
 from surrogates.store import Model, read_model
 from surrogates.trajectories import one_cell
+from surrogates.trusted import trust_report
 
 
 def read_both(folder: Path, data: Path) -> tuple[Model, Dataset]:
@@ -43,6 +44,7 @@ def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dic
         measured = evaluate_model(model, samples)
         by_step, by_length = errors_by_step(model, samples, step), errors_by_length(model, samples)
         attributed = attribution(*one_cell(model.family, samples))
+        trust = None if model.calibration is None else trust_report(model, samples)
     except ModelError as error:
         raise BadInput(f"{folder}: {error} of {data}") from None
     trained_on = (model.information.get("data") or {}).get("sha256")
@@ -54,6 +56,7 @@ def evaluate_on(model: Model, dataset: Dataset, folder: Path, data: Path) -> dic
         "errors_by_step": by_step,
         "errors_by_length": by_length,
         "attribution": attributed,
+        "trust": trust,
     }
 
 
@@ -68,4 +71,18 @@ def summary(result: dict[str, Any]) -> list[str]:
             f"largest {100 * error['max']:.2f} %"
         )
     lines += [f"  {name.replace('_', ' ')}  {value:.2e}" for name, value in result["checks"].items()]
+    lines += _trust_lines(result["trust"])
     return [*lines, f"  {result['points_per_second']:.3g} points per second, flux and tangent, one process"]
+
+
+def _trust_lines(trust: dict[str, Any] | None) -> list[str]:
+    """What `trust_report` found."""
+    if trust is None:
+        return ["  trust  not calibrated"]
+    wrong, power = (
+        "none" if trust[key] is None else f"{100 * trust[key]:.1f} %" for key in ("wrong_among_trusted", "power")
+    )
+    return [
+        f"  trust by {trust['measure']}  {100 * trust['trusted']:.1f} % of the states; wrong by more than "
+        f"{trust['tolerance']:g} among them {wrong}; of the right ones {power} are trusted"
+    ]

@@ -1,6 +1,7 @@
 """`fe2 train`: a recipe of a case and a dataset become a model folder."""
 
 import dataclasses
+import math
 import time as clock
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -8,9 +9,11 @@ from typing import Any, NamedTuple, TextIO
 from materials.measures import Measure
 from solver.case.case import Case
 from solver.case.errors import BadInput
+from solver.case.materials import AdaptiveMaterialSection, TrustSection
 from solver.case.resolved import resolved
 from solver.results.environment import versions
 from solver.training_display import TrainingDisplay
+from surrogates.calibration import fewest_states
 from surrogates.conditioned import Conditioned, Conditioning
 from surrogates.dataset import Dataset, DatasetError
 from surrogates.ensemble import Ensemble
@@ -19,6 +22,7 @@ from surrogates.families import FAMILIES
 from surrogates.family import Family, ModelError, Samples
 from surrogates.store import Model, read_model, training_range, write_model, write_refusal
 from surrogates.training import Trained, Training, train
+from surrogates.trusted import calibrated
 
 
 class TrainedModel(NamedTuple):
@@ -70,6 +74,8 @@ def train_case(case: Case, name: str, data: Path, out: Path, date: str, stream: 
         families = tuple(one.family for one in trained)
         family = Ensemble(case.measure, families) if len(families) > 1 else families[0]
         bare = Model(family, *training_range(dataset.measure, learned.gradient))
+        belief = _trust(case, name)
+        judged = calibrated(bare, learned, held_out, belief.measure, belief.tolerance, belief.confidence)
         measured = evaluate_model(bare, test) if len(test.gradient) else None
     except ModelError as error:
         raise case.bad_input(("surrogates", name), f"{error}; see {data}") from None
@@ -84,7 +90,7 @@ def train_case(case: Case, name: str, data: Path, out: Path, date: str, stream: 
         "created": date,
         "licence": None,
     }
-    model = Model(bare.family, bare.lower, bare.upper, information)
+    model = dataclasses.replace(judged, information=information)
     try:
         write_model(out, model)
     except ModelError as error:
@@ -143,6 +149,7 @@ def summary(made: TrainedModel) -> list[str]:
         lines = [f"Trained in {made.seconds:.1f} s: {only.stopped}; the weights of epoch {best} are kept"]
     else:
         lines = [f"Fitted in {made.seconds:.1f} s"]
+    lines.append(_trust_line(made.model))
     errors = made.model.information["errors"]
     if errors is None:
         return [*lines, "No state is for testing, so that its errors are not known"]
@@ -153,6 +160,22 @@ def summary(made: TrainedModel) -> list[str]:
             f"95 % of states below {100 * error['p95']:.2f} %, largest {100 * error['max']:.2f} %"
         )
     return lines
+
+
+def _trust_line(model: Model) -> str:
+    """What the calibration says, for a terminal."""
+    assert model.trust is not None  # train_case has calibrated it
+    assert model.calibration is not None
+    found = model.calibration
+    states = f"{found.states} validation states"
+    if math.isfinite(found.threshold):
+        return (
+            f"trusted up to a score of {found.threshold:.3g} ({model.trust.name}): {100 * found.trusted:.0f} % of "
+            f"{states}; at most {100 * found.bound:.1f} % of such answers are wrong by more than {found.tolerance:g}"
+        )
+    fewest = fewest_states(found.confidence)
+    reason = f"{fewest} are needed" if found.states < fewest else f"too many are wrong by more than {found.tolerance:g}"
+    return f"nothing is trusted: of {states}, {reason}"
 
 
 def check_recipe(case: Case, name: str) -> None:
@@ -212,6 +235,14 @@ def _start(case: Case, name: str, learned: Samples) -> Family:
         text = f"the model has the architecture {earlier.architecture()}, the recipe {fresh.architecture()}"
         raise case.bad_input(key, text)
     return earlier
+
+
+def _trust(case: Case, name: str) -> TrustSection:
+    """What the first adaptive material that uses the recipe says, or the defaults."""
+    for material in case.materials.values():
+        if isinstance(material, AdaptiveMaterialSection) and material.surrogate == name:
+            return material.trust
+    return TrustSection()
 
 
 def _words(measure: Measure) -> str:

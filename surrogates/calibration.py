@@ -5,8 +5,8 @@ states for a floor, so that states near rest do not divide by nothing. No answer
 
 The threshold is the largest of some τ for which the exact upper confidence bound (Clopper and Pearson 1934) of
 P(error > tolerance | score ≤ τ) is at most 1 − confidence. Each bound holds at level (1 − confidence) / number of τ, so
-that all hold together (Bonferroni) and the choice among them costs nothing. The τ are quantiles of the scores, up to
-20, as many as the number of states makes room for above the fewest states that could pass without a single error.
+that all hold together (Bonferroni) and the choice among them costs nothing. The τ are quantiles of the scores up to 95 %,
+20 or as many as the number of states makes room for above the fewest states that could pass without a single error.
 
 The promise is for states that are drawn like those of the calibration, independently of each other; see docs/trust.md.
 """
@@ -21,6 +21,8 @@ from materials.measures import FloatArray
 
 CANDIDATES = 20
 """Most thresholds that are tried."""
+LARGEST = 0.95
+"""Share of the states at or below the largest of them: of scores beyond, single states would speak for a wide range."""
 CLASSES = 10
 """Most classes of scores that the curve tells apart."""
 
@@ -116,6 +118,7 @@ def _counts(n: int, confidence: float) -> list[int]:
     fewest = fewest_states(confidence)
     if n < fewest:
         return []
-    tried = min(CANDIDATES, 1 + 3 * (n - fewest) // fewest)
-    first = min(fewest_states(confidence, tried), n)
-    return np.unique(np.rint(np.linspace(first, n, tried)).astype(int)).tolist()
+    last = max(fewest, math.ceil(LARGEST * n))
+    tried = min(CANDIDATES, 1 + 3 * (last - fewest) // fewest)
+    first = min(fewest_states(confidence, tried), last)
+    return np.unique(np.rint(np.linspace(first, last, tried)).astype(int)).tolist()

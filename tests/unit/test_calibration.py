@@ -42,7 +42,7 @@ def test_the_threshold_separates() -> None:
     assert found.bound <= 0.05
     assert found[1:5] == (0.01, 0.95, 2.5, 2001)
     everything = calibrate(scores, np.zeros(2001), 0.01, 0.95, 1.0)
-    assert (everything.threshold, everything.trusted) == (1.0, 1.0)
+    assert (everything.threshold, everything.trusted) == pytest.approx((0.95, 0.95), abs=1e-3)  # not to the last state
     shuffled = np.random.default_rng(0).permutation(2001)
     assert calibrate(scores[shuffled], errors[shuffled], 0.01, 0.95, 2.5) == found
 

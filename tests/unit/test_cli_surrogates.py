@@ -105,6 +105,31 @@ def test_the_card_says_what_the_model_is(workshop: Path) -> None:
     assert card["created"][:2] == "20"
 
 
+def test_trust_is_calibrated_on_the_validation_split(workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Too few states for 95 % confidence, which the case may lower where an adaptive material uses the recipe."""
+    case, data, out = (str(workshop / name) for name in ("strip.yaml", "data.h5", "judged"))
+    validation = Dataset.read(workshop / "data.h5").samples("validation")
+    found = read_model(workshop / "model").calibration
+    assert found is not None
+    assert found.states == len(validation.gradient) < 59
+    assert found.threshold == -np.inf
+    adaptive = "{type: adaptive, rve: cell, surrogate: net, trust: {tolerance: 0.05, confidence: 0.8}}"
+    train = ["train", case, "--data", data, "--out", out, "--set", f"materials.composite={adaptive}"]
+    capsys.readouterr()
+    assert execute([*train, "--set", "surrogates.net.training.epochs=20"]) == DONE
+    assert "trusted up to a score of" in capsys.readouterr().out
+    model = read_model(workshop / "judged")
+    assert model.trust is not None
+    assert model.calibration is not None
+    assert model.calibration[1:3] == (0.05, 0.8)
+    assert execute(["evaluate", out, "--data", data, "--out", str(workshop / "judged.json")]) == DONE
+    report = json.loads((workshop / "judged.json").read_text(encoding="utf-8"))["trust"]
+    test = Dataset.read(workshop / "data.h5").samples("test")
+    scores = model.trust.scores(test.gradient, np.zeros((len(test.gradient), 0)))
+    assert report["trusted"] == np.mean(scores <= model.calibration.threshold) > 0.5
+    assert report["states"] == len(test.gradient)
+
+
 def test_evaluate_writes_the_contract(workshop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = workshop / "result.json"
     capsys.readouterr()
@@ -231,6 +256,7 @@ WRONG_RECIPES = [
     ("surrogates.net.family=dissipative", "surrogates.net.family: family dissipative is not available in this version"),
     ("surrogates.net.ensemble=0", "surrogates.net.ensemble: must be at least 1"),
     ("surrogates.net.training.from=nowhere", "nowhere: no such folder"),
+    ("surrogates.net.training.freeze=1", "surrogates.net.training.freeze: there is no model to keep layers of"),
     ("surrogates.net.family=gp", "surrogates.net.network: family gp has no option hidden, it has kernel, states"),
     ("surrogates.net.training.epochs=0", "surrogates.net.training.epochs: must be at least 1"),
     ("surrogates.net.network.depth=3", "surrogates.net.network.depth: unknown key"),
