@@ -5,8 +5,8 @@ states for a floor, so that states near rest do not divide by nothing. No answer
 
 The threshold is the largest of some τ for which the exact upper confidence bound (Clopper and Pearson 1934) of
 P(error > tolerance | score ≤ τ) is at most 1 − confidence. Each bound holds at level (1 − confidence) / number of τ, so
-that all hold together (Bonferroni) and the choice among them costs nothing. The τ are quantiles of the scores up to 95 %,
-20 or as many as the number of states makes room for above the fewest states that could pass without a single error.
+that all hold together (Bonferroni) and the choice among them costs nothing. The τ are quantiles of the scores, up to
+that of 95 %: 20, or as many as the number of states makes room for above the fewest that could pass without an error.
 
 The promise is for states that are drawn like those of the calibration, independently of each other; see docs/trust.md.
 """
