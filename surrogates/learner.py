@@ -148,18 +148,20 @@ class Learner:
         return paths if len(paths) else None
 
     def train(self, step: int) -> bool:
-        """Train; whether another version is in force now. Waits for it: a few seconds at most for small networks."""
+        """Train; whether another version is in force now. Waits for it: a few seconds for small networks."""
         training: dict[str, Any] = {"step": step, "states": len(self.experience), "version": None, "why": None}
         try:
             learned, validation, held_out = (self.experience.samples(split) for split in SPLITS)
-            rolled_back = bool(self.trainings) and self.trainings[-1]["version"] is None
-            found = retrain(self.measure, self.settings, self.model, learned, validation, held_out, rolled_back)
+            last = self.trainings[-1] if self.trainings else {}
+            anew = last.get("start") == "warm" and last["version"] is None
+            found = retrain(self.measure, self.settings, self.model, learned, validation, held_out, anew)
         except ModelError as error:
             log.warning("after increment %d no surrogate could be trained: %s", step, error)
             training["why"] = str(error)
             found = None
         if found is not None:
-            course = {"start": found.start, "loss_before": found.before, "loss": found.after}
+            before = None if found.before is None else _number(found.before)
+            course = {"start": found.start, "loss_before": before, "loss": _number(found.after)}
             training |= course | {"split": found.states, "seconds": round(found.seconds, 3)}
             if found.model is None:
                 training["why"] = "no better than the version in force on states that neither was fitted to"
