@@ -31,6 +31,21 @@ def overall_scale(values: FloatArray, name: str) -> float:
     return _checked(np.sqrt(np.sum(np.square(values)) / len(values)), name)
 
 
+def principal_weights(values: FloatArray, name: str) -> FloatArray:
+    """Matrix W (m, m) that makes `values` (n, m) of order one in every direction: mean of (v W)(v W)ᵀ = I/m.
+
+    What a material carries easily in some directions, such as pressure, then hides nothing of the others. Directions in
+    which the values hardly vary (rms below 10⁻² of the largest) get 10⁻² of the largest, so that noise is not blown up.
+
+    Raises:
+        ModelError: every value is zero, or some is not finite.
+    """
+    largest = overall_scale(values, name)
+    variance, directions = np.linalg.eigh(values.T @ values / (len(values) * largest**2))
+    scale = largest * np.sqrt(np.maximum(variance, 1e-4 * variance[-1]) * len(variance))
+    return np.asarray(directions / scale @ directions.T)
+
+
 def _checked(scale: float, name: str) -> float:
     if not np.isfinite(scale):
         raise ModelError(f"the training split has values of the {name} that are not finite")

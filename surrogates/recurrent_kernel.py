@@ -128,13 +128,13 @@ def minimal_points(
             for i in range(m):
                 for j in range(m):
                     driven[i, j] = 0.0
-                    for l in range(m):
-                        driven[i, j] += slope[i, l] * drive[k, l, j]
+                    for c in range(m):
+                        driven[i, j] += slope[i, c] * drive[k, c, j]
             for i in range(m):
                 for j in range(m):
                     stress[p, i] += answer[k, i, j] * q[j]
-                    for l in range(m):
-                        stiffness[p, i, j] += answer[k, i, l] * driven[l, j]
+                    for c in range(m):
+                        stiffness[p, i, j] += answer[k, i, c] * driven[c, j]
 
 
 @kernel(types.void(_MATRIX, _CUBE, _CUBE, _CUBE, _MATRIX, _MATRIX, _MATRIX, _MATRIX, _MATRIX, _CUBE, _MATRIX))

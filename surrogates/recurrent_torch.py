@@ -4,7 +4,7 @@ Formulas and names are those of `surrogates/recurrent_kernel.py`.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from materials.measures import FloatArray, Measure, Physics
@@ -16,11 +16,14 @@ from surrogates.torch_boundary import Module, Parameter, Tensor, as_tensor, buff
 class TorchCell(Module):
     """A cell for training; its parameters bear the names of the arrays of `surrogates.families.rnn.Recurrent`."""
 
+    held: tuple[str, ...] = ("strain_scale", "stress_scale")
+    """Arrays that are not trained."""
+
     def __init__(self, measure: Measure, values: Mapping[str, FloatArray]):
         super().__init__()
         self.finite = measure.physics is Physics.FINITE_STRAIN
         for name, value in values.items():
-            if name.endswith("_scale"):
+            if name in self.held:
                 buffer(self, name, value)
             else:
                 setattr(self, name, Parameter(as_tensor(value)))
@@ -33,57 +36,88 @@ class TorchCell(Module):
         del dt  # the response does not depend on the rate
         if not self.finite:
             return self._response(gradient)
+        strain, b = self._objective(gradient)
+        stress, stiffness = self._response(strain)
+        geometric = torch.einsum("psa,axy->psxy", stress, self.matrices)
+        return torch.einsum("psa,psax->psx", stress, b), geometric + b.transpose(2, 3) @ stiffness @ b
+
+    def flux(self, gradient: Tensor, dt: Tensor) -> Tensor:
+        """The flux of `forward`."""
+        del dt
+        if not self.finite:
+            return self.stress_scale * self._walk(gradient / self.strain_scale).stress
+        strain, b = self._objective(gradient)
+        return torch.einsum("psa,psax->psx", self.stress_scale * self._walk(strain / self.strain_scale).stress, b)
+
+    def _objective(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """E (p, s, m) and its derivative (p, s, m, g)."""
         b = torch.einsum("axy,psy->psax", self.matrices, gradient)
         at_rest = torch.einsum("x,axy,y->a", self.rest, self.matrices, self.rest)
-        stress, stiffness = self._response(0.5 * (torch.einsum("psax,psx->psa", b, gradient) - at_rest))
-        flux = torch.einsum("psa,psax->psx", stress, b)
-        geometric = torch.einsum("psa,axy->psxy", stress, self.matrices)
-        return flux, geometric + b.transpose(2, 3) @ stiffness @ b
+        return 0.5 * (torch.einsum("psax,psx->psa", b, gradient) - at_rest), b
 
     def _response(self, strain: Tensor) -> tuple[Tensor, Tensor]:
         """Stress (p, s, m) and its derivative (p, s, m, m)."""
-        scaled = strain / self.strain_scale
-        stress, stiffness = self._scaled(scaled, torch.diff(scaled, dim=1, prepend=torch.zeros_like(scaled[:, :1])))
-        return self.stress_scale * stress, (self.stress_scale / self.strain_scale) * stiffness
+        walk = self._walk(strain / self.strain_scale)
+        return self.stress_scale * walk.stress, (self.stress_scale / self.strain_scale) * walk.stiffness()
 
     @abstractmethod
-    def _scaled(self, strain: Tensor, increment: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of strain and its increments (p, s, m), in units of the scales."""
+    def _walk(self, strain: Tensor) -> "Walk":
+        """The answer along paths of strain (p, s, m), in units of the scales."""
+
+
+class Walk(NamedTuple):
+    """Answer of a cell along paths, in units of the scales."""
+
+    stress: Tensor
+    """(p, s, m)"""
+    stiffness: Callable[[], Tensor]
+    """Its derivative with respect to the strain at the end of each increment, (p, s, m, m)."""
+
+
+def _increments(strain: Tensor) -> Tensor:
+    """Of paths from rest, (p, s, m)."""
+    return torch.diff(strain, dim=1, prepend=torch.zeros_like(strain[:, :1]))
 
 
 class TorchMinimal(TorchCell):
     """The minimal cell."""
 
-    def _scaled(self, strain: Tensor, increment: Tensor) -> tuple[Tensor, Tensor]:
+    held = (*TorchCell.held, "stiffness")
+
+    def _walk(self, strain: Tensor) -> Walk:
         sharpness, growth = torch.exp(self.sharpness), torch.exp(self.growth)
         drive = sharpness[:, None, None] * self.drive
         answer = self.answer / sharpness[:, None, None]
         direct = self.stiffness - torch.einsum("kia,kaj->ij", self.answer, self.drive)
-        d = torch.einsum("kaj,psj->aspk", drive, increment)
+        d = torch.einsum("kaj,psj->aspk", drive, _increments(strain))
         q, radius = torch.zeros_like(d[:, 0]), torch.ones_like(d[0, 0])
         places, radii = [q], [radius]
         for step in d.unbind(1):
             q, radius = moved(slide(q, radius, growth, step), q, radius, step)
             places.append(q)
             radii.append(radius)
+
+        def stiffness() -> Tensor:
+            q, radius = torch.stack(places[:-1], dim=1), torch.stack(radii[:-1])
+            of_q, of_d = torch.einsum("kia,aspk->ispk", answer, q), torch.einsum("kia,aspk->ispk", answer, d)
+            along_q, along_d = torch.einsum("kaj,aspk->jspk", drive, q), torch.einsum("kaj,aspk->jspk", drive, d)
+            by_a, by_b, identity = slopes(slide(q, radius, growth, d), growth)
+            found = direct + torch.einsum("spk,kij->psij", identity, answer @ drive)
+            for along, (x, y) in ((2.0 * along_d, by_a), (along_q, by_b)):
+                found = found + torch.einsum("ispk,jspk->psij", x * of_q + y * of_d, along)
+            return found
+
         stress = strain @ direct.T + torch.einsum("kia,aspk->psi", answer, torch.stack(places[1:], dim=1))
-        q, radius = torch.stack(places[:-1], dim=1), torch.stack(radii[:-1])
-        of_q, of_d = torch.einsum("kia,aspk->ispk", answer, q), torch.einsum("kia,aspk->ispk", answer, d)
-        by_a, by_b, identity = slopes(slide(q, radius, growth, d), growth)
-        along_q, along_d = torch.einsum("kaj,aspk->jspk", drive, q), torch.einsum("kaj,aspk->jspk", drive, d)
-        stiffness = direct + torch.einsum("spk,kij->psij", identity, answer @ drive)
-        for along, (x, y) in ((2.0 * along_d, by_a), (along_q, by_b)):
-            stiffness = stiffness + torch.einsum("ispk,jspk->psij", x * of_q + y * of_d, along)
-        return stress, stiffness
+        return Walk(stress, stiffness)
 
 
 class TorchGated(TorchCell):
     """The gated recurrent unit."""
 
-    def _scaled(self, strain: Tensor, increment: Tensor) -> tuple[Tensor, Tensor]:
+    def _walk(self, strain: Tensor) -> Walk:
         row = self.at_end + self.of_increment
         inputs = torch.einsum("lkj,psj->pslk", self.at_end, strain)
-        inputs = inputs + torch.einsum("lkj,psj->pslk", self.of_increment, increment)
+        inputs = inputs + torch.einsum("lkj,psj->pslk", self.of_increment, _increments(strain))
         hidden = torch.zeros_like(inputs[:, 0, 0])
         states, slopes = [], []
         for layer in inputs.unbind(1):
@@ -98,7 +132,12 @@ class TorchGated(TorchCell):
             hidden = update * hidden + (1.0 - update) * value
             states.append(hidden)
         stress = strain @ self.stiffness.T + torch.stack(states, dim=1) @ self.answer.T
-        return stress, self.stiffness + torch.einsum("ik,pslk,lkj->psij", self.answer, torch.stack(slopes, dim=1), row)
+
+        def stiffness() -> Tensor:
+            layers = torch.stack(slopes, dim=1)
+            return self.stiffness + torch.einsum("ik,pslk,lkj->psij", self.answer, layers, row)
+
+        return Walk(stress, stiffness)
 
 
 class Slide(NamedTuple):

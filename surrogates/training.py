@@ -4,6 +4,9 @@
 
 Norms are over all states and components of the training split, so that both terms are squared relative errors and
 need no weights from the user. The weights with the lowest loss on the validation split are kept.
+
+For families that remember, each principal direction of the flux is relative to its own norm: flow bounds the shear, so
+that pressure, which it does not bound, would hide every error of the rest.
 """
 
 import math
@@ -17,7 +20,7 @@ from annotated_types import Ge
 from materials.measures import FloatArray
 from materials.parameters import NonNegative, Positive, check_fields
 from surrogates.family import Family, ModelError, Samples
-from surrogates.normaliser import overall_scale
+from surrogates.normaliser import overall_scale, principal_weights
 from surrogates.trajectories import described, follow, padded
 
 if TYPE_CHECKING:
@@ -105,7 +108,7 @@ def train(
     module = start.torch_model().to(where)
     _hold(module, start, settings.freeze)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    scales = (overall_scale(training.flux, "flux"), overall_scale(training.tangent, "tangent"))
+    scales = (_flux_weights(start, training.flux), overall_scale(training.tangent, "tangent"))
     objective = _Objective(module, start, training, scales, settings, where)
     held_out = objective
     if len(validation.gradient):
@@ -180,7 +183,7 @@ class _Objective:
         module: "Module",
         family: Family,
         samples: Samples,
-        scales: tuple[float, float],
+        scales: tuple[FloatArray, float],
         settings: Training,
         where: Any,
     ) -> None:
@@ -198,7 +201,7 @@ class _Objective:
             self.inputs = (tb.as_tensor(samples.gradient, where),)
         if family.descriptors:
             self.inputs += (tb.as_tensor(described(family, samples), where),)
-        self.flux_scale, self.tangent_scale = scales
+        self.flux_weights, self.tangent_scale = tb.as_tensor(scales[0], where), scales[1]
         self.settings = settings
         self.learns_tangent = family.learns_tangent
 
@@ -221,7 +224,14 @@ class _Objective:
     def _flux_loss(self, flux: "Tensor") -> "Tensor":
         if self.known is not None:
             flux = flux[self.known]
-        return ((flux - self.flux) ** 2).sum() / (len(self.flux) * self.flux_scale**2)
+        return (((flux - self.flux) @ self.flux_weights) ** 2).sum() / len(self.flux)
+
+
+def _flux_weights(family: Family, flux: FloatArray) -> FloatArray:
+    """What an error of the flux is multiplied with in the loss, (g, g); see the module."""
+    if family.remembers:
+        return principal_weights(flux, "flux")
+    return np.eye(flux.shape[1]) / overall_scale(flux, "flux")
 
 
 def _lbfgs(parameters: list["Tensor"], objective: _Objective, settings: Training) -> Iterator[float]:

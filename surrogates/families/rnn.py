@@ -7,8 +7,9 @@ vanishes at rest, to the last bit. There are two cells:
 - `minimal`: a stiffness beside K *stops*, vectors that follow the strain in directions and with thresholds that are
   learned, and slide along a growing ball beyond (`surrogates/recurrent_kernel.py`),
 
-      S = C ε − Σ B_k (A_k ε − q_k),   C: tangent at rest.
+      S = C ε − Σ B_k (A_k ε − q_k).
 
+  C is the tangent at rest, and as long as no stop slides; it is known and not trained.
   A stop's way along a straight increment is known in closed form, so that the answer does not depend on how a path is
   cut into steps (self-consistency, which Bonatti and Mohr 2022 ask of their minimal state cell). It looks like an
   elastoplastic material before any training (overlay model, Besseling 1958), and needs few paths for that.
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 
 from materials.measures import FloatArray, Measure, Physics
 from materials.parameters import check_fields
+from surrogates.conjugates import conjugate
 from surrogates.family import HistoryFamily, ModelError, Options, Samples, Step, checked_arrays
 from surrogates.green_strain import objective_strain, push_forward, strain_matrices, strain_measure
 from surrogates.normaliser import overall_scale
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 Cell = Literal["minimal", "gru"]
 
+_ARCHITECTURE = "{'cell': 'minimal' or 'gru', 'units': number of hidden vectors}"
 _THRESHOLDS = (0.02, 1.0)
 """Strains, relative to the scale, between which the stops of an untrained network begin to slide."""
 _GROWTH = 0.02
@@ -78,10 +81,17 @@ class Recurrent(HistoryFamily):
 
     @classmethod
     def untrained(cls, measure: Measure, network: RecurrentOptions, samples: Samples, seed: int) -> Self:
-        """Seeded directions and weights, the stiffest tangent of the samples at rest; see `Family.untrained`."""
-        strain = objective_strain(measure, samples.gradient)
-        strain_scale, stress_scale = overall_scale(strain, "gradient"), overall_scale(samples.flux, "flux")
-        stiffness = _stiffest(measure, samples) * (strain_scale / stress_scale)
+        """Seeded directions and weights; the stiffness is that of the cell at rest if the samples know it.
+
+        Otherwise it is the stiffest tangent of theirs; see `Family.untrained`.
+        """
+        strain, stress, moduli = conjugate(measure, samples)
+        strain_scale, stress_scale = overall_scale(strain, "gradient"), overall_scale(stress, "flux")
+        stiffness = moduli[np.argmax(np.einsum("nii->n", moduli))]  # the cell when it does not flow
+        if samples.tangent_at_rest is not None:
+            at_rest = Samples(measure.rest[None], np.zeros((1, measure.size)), samples.tangent_at_rest[None])
+            stiffness = conjugate(measure, at_rest).stiffness[0]
+        stiffness = np.ascontiguousarray(stiffness) * (strain_scale / stress_scale)
         random = np.random.default_rng(seed)
         make = _minimal if network.cell == "minimal" else _gated
         values = make(random, network.units, stiffness)
@@ -99,16 +109,21 @@ class Recurrent(HistoryFamily):
     @classmethod
     def from_arrays(cls, measure: Measure, architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See `Family.from_arrays`."""
-        cell, units = architecture.get("cell"), architecture.get("units")
-        known = set(architecture) == {"cell", "units"} and cell in get_args(Cell) and type(units) is int and units > 0
-        if not known:
-            wanted = "{'cell': 'minimal' or 'gru', 'units': number of hidden vectors}"
-            raise ModelError(f"the architecture of an rnn is {wanted}, got {dict(architecture)}")
+        if set(architecture) != {"cell", "units"}:
+            raise ModelError(f"the architecture of an rnn is {_ARCHITECTURE}, got {dict(architecture)}")
+        cell, units = architecture["cell"], architecture["units"]
+        if cell not in get_args(Cell) or type(units) is not int or units < 1:
+            raise ModelError(f"the architecture of an rnn is {_ARCHITECTURE}, got {dict(architecture)}")
         values = checked_arrays(arrays, _shapes(strain_measure(measure).size, cell, units))
         for name in ("strain_scale", "stress_scale"):
             if (values[name] <= 0.0).any():
                 raise ModelError(f"array {name} has values that are not positive")
         return cls(measure, cell, units, values)
+
+    @property
+    def learns_tangent(self) -> bool:  # type: ignore[override]  # a class variable in most families
+        """Not in the minimal cell: its tangent jumps when a stop begins to slide, so that it has no useful slope."""
+        return self.cell == "gru"
 
     @property
     def state_size(self) -> int:
@@ -120,15 +135,17 @@ class Recurrent(HistoryFamily):
     def _weights(self) -> tuple[FloatArray, ...]:
         """Arguments of the kernel, with the scales in them."""
         values = self.values
-        strain_scale, stress_scale = float(values["strain_scale"][0]), float(values["stress_scale"][0])
+        strain_scale, stress_scale = values["strain_scale"], values["stress_scale"]
         stiffness = values["stiffness"] * (stress_scale / strain_scale)
         if self.cell == "gru":
-            layers = (values["at_end"] / strain_scale, values["of_increment"] / strain_scale)
-            return stiffness, *layers, values["recurrent"], values["bias"], stress_scale * values["answer"]
+            at_end, of_increment = values["at_end"] / strain_scale, values["of_increment"] / strain_scale
+            answer = stress_scale * values["answer"]
+            return stiffness, at_end, of_increment, values["recurrent"], values["bias"], answer
         sharpness = np.exp(values["sharpness"])[:, None, None]
         drive = sharpness * values["drive"] / strain_scale
         answer = stress_scale * values["answer"] / sharpness
-        return stiffness - (answer @ drive).sum(axis=0), drive, answer, np.exp(values["growth"])
+        direct = stiffness - (answer @ drive).sum(axis=0)
+        return direct, drive, answer, np.exp(values["growth"])
 
     def step(self, gradient: FloatArray, state: FloatArray, dt: float) -> Step:
         """Answer after an increment; see `Family.step`."""
@@ -189,12 +206,3 @@ def _shapes(m: int, cell: Cell, units: int) -> dict[str, tuple[int, ...]]:
     width = units * m
     layers = {"at_end": (3, width, m), "of_increment": (3, width, m), "recurrent": (3, width, width)}
     return {"stiffness": (m, m)} | layers | {"bias": (2, width), "answer": (m, width)} | scales
-
-
-def _stiffest(measure: Measure, samples: Samples) -> FloatArray:
-    """The tangent of largest norm as dS/dE, (m, m); at finite strain as if its state were rest, good for a start."""
-    stiffest = samples.tangent[np.argmax(np.sum(np.square(samples.tangent), axis=(1, 2)))]
-    if measure.physics is not Physics.FINITE_STRAIN:
-        return np.ascontiguousarray(stiffest)
-    at_rest = strain_matrices(measure.dimension) @ measure.rest
-    return np.ascontiguousarray(at_rest @ stiffest @ at_rest.T)

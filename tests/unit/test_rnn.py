@@ -47,9 +47,7 @@ def samples(measure: Measure, gradient: FloatArray) -> Samples:
         flux[:, step], tangent[:, step] = response.flux, response.tangent
         material.commit()
     path = np.repeat(np.arange(p), s)
-    return Samples(
-        gradient.reshape(-1, g), flux.reshape(-1, g), tangent.reshape(-1, g, g), None, path, np.ones(p * s)
-    )
+    return Samples(gradient.reshape(-1, g), flux.reshape(-1, g), tangent.reshape(-1, g, g), None, path, np.ones(p * s))
 
 
 def network(measure: Measure, cell: str, units: int = 4, seed: int = 1) -> Recurrent:
@@ -103,8 +101,9 @@ def test_the_kernel_is_the_torch_model(measure: Measure, cell: str) -> None:
 
     model, gradient = network(measure, cell), walks(measure, 9, seed=3)
     flux, tangent, _ = along(model, gradient)
-    answer = model.torch_model()(as_tensor(gradient), as_tensor(np.ones(gradient.shape[:2])))
-    torch_flux, torch_tangent = (as_numpy(value) for value in answer)
+    module, paths = model.torch_model(), (as_tensor(gradient), as_tensor(np.ones(gradient.shape[:2])))
+    torch_flux, torch_tangent = (as_numpy(value) for value in module(*paths))
+    assert (as_numpy(module.flux(*paths)) == torch_flux).all()
     np.testing.assert_allclose(flux, torch_flux, atol=1e-11 * np.abs(flux).max())
     np.testing.assert_allclose(tangent, torch_tangent, atol=1e-10 * np.abs(tangent).max())
 
@@ -155,7 +154,8 @@ def test_a_point_does_not_see_its_neighbours(measure: Measure, cell: str) -> Non
 def test_no_points_at_all(measure: Measure, cell: str) -> None:
     model = network(measure, cell)
     answer = model.step(np.empty((0, measure.size)), np.empty((0, model.state_size)), 1.0)
-    assert [part.shape for part in answer] == [(0, measure.size), (0, measure.size, measure.size), (0, model.state_size)]
+    shapes = [(0, measure.size), (0, measure.size, measure.size), (0, model.state_size)]
+    assert [part.shape for part in answer] == shapes
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -232,7 +232,7 @@ def test_a_stop_solves_its_differential_equation() -> None:
     gradient = walks(SOLID, 4, steps=5, size=0.9)
     flux, _, state = along(model, gradient)
     errors = []
-    for parts in (200, 400):
+    for parts in (100, 1000):
         q, radius = np.zeros((4, 6)), np.ones(4)
         previous = np.zeros((4, 6))
         for strain in cut(SOLID, gradient, parts).swapaxes(0, 1):
@@ -244,7 +244,7 @@ def test_a_stop_solves_its_differential_equation() -> None:
             q *= np.where(outside, radius / np.linalg.norm(q, axis=1), 1.0)[:, None]
         errors.append(max(np.abs(q - flux[:, -1]).max(), np.abs(radius - 1.0 - state[:, -1]).max()))
     assert errors[1] < 0.01
-    assert errors[1] < 0.7 * errors[0]
+    assert errors[1] < 0.3 * errors[0]
 
 
 def test_one_stop_is_perfect_plasticity() -> None:
@@ -340,19 +340,19 @@ def relative(value: FloatArray, reference: FloatArray) -> float:
 
 
 def test_learns_elastoplasticity_from_scratch() -> None:
-    """J2 in plane strain from 40 paths: at most 2 % error of stress on paths that it never saw, straight or not."""
+    """J2 in plane strain from 40 paths: at most 3 % error of stress on paths that it never saw, straight or not."""
     learned, held_out = samples(PLANE, walks(PLANE, 40, 12, seed=20)), samples(PLANE, walks(PLANE, 15, 12, seed=21))
     start = Recurrent.untrained(PLANE, RecurrentOptions(units=4), learned, 0)
-    trained = train(start, learned, held_out, Training(epochs=25))
+    trained = train(start, learned, held_out, Training(epochs=20))
     cyclic = np.concatenate([np.linspace(0, 1, 6)[1:], np.linspace(1, -1, 9)[1:], np.linspace(-1, 0.5, 7)[1:]])
     ends = np.random.default_rng(22).normal(0.0, 3.0 * YIELD_STRAIN, (20, 3))
     unseen = samples(PLANE, np.ascontiguousarray(cyclic[:, None] * ends[:, None]))
     for test in (samples(PLANE, walks(PLANE, 20, 12, seed=23)), unseen):
-        assert relative(follow(trained.family, test)[0], test.flux) < 0.02
+        assert relative(follow(trained.family, test)[0], test.flux) < 0.03
 
 
 def test_the_gated_unit_learns_too() -> None:
     learned, held_out = samples(PLANE, walks(PLANE, 40, 12, seed=20)), samples(PLANE, walks(PLANE, 15, 12, seed=21))
     start = Recurrent.untrained(PLANE, RecurrentOptions(cell="gru", units=4), learned, 0)
-    trained = train(start, learned, held_out, Training(epochs=15))
+    trained = train(start, learned, held_out, Training(epochs=10))
     assert relative(follow(trained.family, held_out)[0], held_out.flux) < 0.1
