@@ -27,7 +27,7 @@ from materials.judged import JudgedMaterial
 from materials.learning import Learning, rms
 from materials.measures import FloatArray
 from materials.routing_costs import RoutingCosts
-from materials.trajectory import Trajectory, approach, follow
+from materials.trajectory import Trajectory, approach, follow, lead
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class Router(Material):
     """Points that an exact material and a surrogate share; see the module.
 
     Args:
-        make_exact: makes the exact material; called for the points, for those that arrive, and for the audit.
+        make_exact: makes the exact material: for the points, for those that arrive, are parked, or are audited.
         learning: what the ranks learn together.
         symmetric: whether surrogates of this kind have symmetric tangents.
         learns: whether surrogates are trained at all; otherwise the first one stays.
@@ -72,6 +72,7 @@ class Router(Material):
         watch: bool = False,
     ):
         self._exact, self._scratch, self._auditor = make_exact(), make_exact(), make_exact()
+        self._parked, self._arrivals = make_exact(), make_exact()
         self._learning = learning
         self._learns, self._by_clock, self._watch = learns, by_clock, watch
         self.measure = self._exact.measure
@@ -100,6 +101,9 @@ class Router(Material):
         self._exact_flux: list[FloatArray] = []
         """What the exact material is known to answer at each increment, (n, g); NaN elsewhere."""
         self._exact_tangent: list[FloatArray] = []
+        self._parked_since = np.full(n, -1)
+        """Increments behind the states of points that were on the exact material earlier; −1: never there."""
+        self._parked.bind(self.point_ids[:0])
         self._pinned = np.zeros(n, dtype=bool)
         """Points that stay on the exact material for the next attempt."""
         self._step = self._rounds = self._refused = 0
@@ -191,33 +195,52 @@ class Router(Material):
         if not (coming.size or going.size):
             return
         arrivals = None
-        if coming.size:
+        if coming.size and self.remembers:
+            self._recall(coming)
+            arrivals = self._arrivals
+        elif coming.size:
             arrivals = self._scratch
-            if self.remembers:
-                self._recall(arrivals, coming)
-            else:
-                there = np.ascontiguousarray(gradient[coming])
-                with self._costs.spend("arrivals", coming.size):
-                    answer = approach(arrivals, self.point_ids[coming], there)
-                self._jumped(fast_flux[coming], answer.flux[:, 0])
+            there = np.ascontiguousarray(gradient[coming])
+            with self._costs.spend("arrivals", coming.size):
+                answer = approach(arrivals, self.point_ids[coming], there)
+            self._jumped(fast_flux[coming], answer.flux[:, 0])
         if going.size and self._fast_flux is not None:
             self._jumped(self._fast_flux[going], self._flux[going])
+        if self.remembers:
+            self._park(coming, going)
         self._exact.rebind(self.point_ids[rows], arrivals)
         self._rows = rows
 
-    def _recall(self, material: Material, rows: IntArray) -> None:
-        """Lead a material along the committed history of some points; what it answers is known from now on."""
-        ids = self.point_ids[rows]
-        if not self._gradients:
-            material.bind(ids)
-            return
-        history = np.stack([gradient[rows] for gradient in self._gradients], axis=1)
-        with self._costs.spend("recalled", rows.size * len(self._gradients)):
-            past = follow(material, ids, history, np.array(self._dts))
-        for step, (flux, tangent) in enumerate(zip(self._exact_flux, self._exact_tangent, strict=True)):
-            flux[rows] = np.where(past.known[:, step, None], past.flux[:, step], np.nan)
-            tangent[rows] = past.tangent[:, step]
-        self._jumped(self._flux[rows], past.flux[:, -1])
+    def _park(self, coming: IntArray, going: IntArray) -> None:
+        """Keep the states of points that leave the exact material, and none of those that come to it."""
+        self._parked_since[coming] = -1
+        self._parked_since[going] = len(self._gradients)
+        self._parked.rebind(self.point_ids[self._parked_since >= 0], self._exact)
+
+    def _recall(self, rows: IntArray) -> None:
+        """Have `_arrivals` at the end of the committed history of some points, and what it answered on the way.
+
+        Points go on from their last state on the exact material, if they ever were there.
+        """
+        ids, past = self.point_ids, len(self._gradients)
+        since = np.maximum(self._parked_since, 0)
+        self._arrivals.bind(ids[:0])
+        for start in np.unique(since[rows]):
+            group = rows[since[rows] == start]
+            self._scratch.bind(ids[:0])
+            self._scratch.rebind(ids[group], self._parked)
+            way = [gradient[group] for gradient in self._gradients[start:]]
+            history = np.stack(way, axis=1) if way else np.zeros((group.size, 0, self.measure.size))
+            begin = self._gradients[start - 1][group] if start else np.tile(self.measure.rest, (group.size, 1))
+            with self._costs.spend("recalled", group.size * (past - int(start))):
+                answer = lead(self._scratch, begin, history, np.array(self._dts[start:]))
+            for step in range(past - start):
+                known = answer.known[:, step, None]
+                self._exact_flux[start + step][group] = np.where(known, answer.flux[:, step], np.nan)
+                self._exact_tangent[start + step][group] = answer.tangent[:, step]
+            if past > start:
+                self._jumped(self._flux[group], answer.flux[:, -1])
+            self._arrivals.rebind(np.concatenate([self._arrivals.point_ids, ids[group]]), self._scratch)
 
     def _jumped(self, before: FloatArray, after: FloatArray) -> None:
         """Keep the largest relative change of the flux where the material of a point changes."""

@@ -21,16 +21,21 @@ class Trajectory(NamedTuple):
 
 
 def follow(material: Material, point_ids: IntArray, gradient: FloatArray, dt: FloatArray) -> Trajectory:
-    """Bind `material` to points at rest and lead them along `gradient` (p, s, g), increments of duration `dt` (s,).
+    """Bind `material` to points at rest and lead them along `gradient` (p, s, g), increments of duration `dt` (s,)."""
+    material.bind(point_ids)
+    return lead(material, np.tile(material.measure.rest, (len(point_ids), 1)), gradient, dt)
+
+
+def lead(material: Material, start: FloatArray, gradient: FloatArray, dt: FloatArray) -> Trajectory:
+    """Lead the points of a material from its committed state, at the gradients `start` (p, g), along (p, s, g).
 
     The material is left with the committed state at the end of the paths. A point without an answer stays where it
     was and asks for the same state again, so that the others go on.
     """
     p, s, g = gradient.shape
     flux, tangent, known = np.zeros((p, s, g)), np.zeros((p, s, g, g)), np.zeros((p, s), dtype=bool)
-    material.bind(point_ids)
     alive = np.ones(p, dtype=bool)
-    reached = np.tile(material.measure.rest, (p, 1))
+    reached = start
     for step in range(s):
         target = np.where(alive[:, None], gradient[:, step], reached)
         response = material.evaluate(np.ascontiguousarray(target), float(dt[step]))

@@ -292,9 +292,9 @@ def test_a_restart_goes_on_with_the_same_answers(law: Any, measure: Measure) -> 
 def test_routing_that_does_not_pay_is_given_up(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every other increment leaves trust, so that points are led along their history again and again."""
+    """Every other increment leaves trust, and every answer is audited."""
     monkeypatch.setattr("materials.routing_costs.TRIAL", 5)
-    routed, _ = router(J2, PLANE, (1.3, 2e-3))
+    routed, _ = router(J2, PLANE, (1.3, 2e-3), audit=True)
     exact = LawMaterial(J2, PLANE)
     for material in (routed, exact):
         material.bind(np.arange(4))
