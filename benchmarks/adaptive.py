@@ -1,5 +1,6 @@
-"""Learning during a run against full FE² with the same cells: time, answer, measured error. Sampling, training and
-checking count.
+"""Learning during a run against full FE² with the same cells: time, answer, measured error.
+
+Everything that learning takes counts: cells solved ahead, training, checking.
 
     OMP_NUM_THREADS=1 python3 benchmarks/adaptive.py cook            # 1,536 points, 20 increments, 2,000-dof cells
     OMP_NUM_THREADS=1 python3 benchmarks/adaptive.py cook --large    # 6,144 points
@@ -22,10 +23,11 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 CASES = Path(__file__).parent.parent / "cases"
 CELL = "rves.cell.geometry.resolution=16"
+EXACT = "materials.composite={type: rve, rve: cell}"
 
 
 class Run(NamedTuple):
@@ -36,7 +38,7 @@ class Run(NamedTuple):
     history: list[dict[str, str]]
     answers: list[list[float]]
     """Values of its probe, or of its reaction, by increment."""
-    learning: dict
+    learning: dict[str, Any]
     """What run.json tells of it."""
 
 
@@ -54,7 +56,8 @@ def run(case: str, folder: Path, table: str, *overrides: str) -> Run:
     with (folder / f"{table}.csv").open() as file:
         rows = list(csv.reader(file))[1:]
     learned = json.loads((folder / "run.json").read_text()).get("learning", {})
-    return Run(wall, cpu, history, [[float(value) for value in row[2:4]] for row in rows], next(iter(learned.values()), {}))
+    answers = [[float(value) for value in row[2:4]] for row in rows]
+    return Run(wall, cpu, history, answers, next(iter(learned.values()), {}))
 
 
 def compare(name: str, full: Run, learned: Run, increments: int, component: int) -> None:
@@ -93,16 +96,15 @@ def cook(folder: Path, large: bool, increments_of_full: int | None) -> None:
     divisions, increments = ("[32, 32]" if large else "[16, 16]"), 20
     size = (f"mesh.divisions={divisions}", f"load.steps={increments}", CELL)
     last = increments if increments_of_full is None else increments_of_full
-    end = (f"load.end={last / increments}", f"load.steps={last}", f"load.factor=[[0, 0], [1, 1]]")
+    end = (f"load.end={last / increments}", f"load.steps={last}", "load.factor=[[0, 0], [1, 1]]")
     learned = run("cook_fibre_adaptive", folder / "learned", "probes", *size)
-    exact = "materials.composite={type: rve, rve: cell}"
-    full = run("cook_fibre_adaptive", folder / "full", "probes", *size, *end, exact)
+    full = run("cook_fibre_adaptive", folder / "full", "probes", *size, *end, EXACT)
     compare("cook_fibre_adaptive, cold", full, learned, increments, 1)
     version = learned.learning["versions"][-1]["version"]
     model = folder / "learned" / "models" / "composite" / f"v{version:03d}"
     warm = (f"materials.composite.model={model}", "boundary_conditions.1.traction=[3.0, 13.0]")
     learned = run("cook_fibre_adaptive", folder / "warm", "probes", *size, *warm)
-    full = run("cook_fibre_adaptive", folder / "full_warm", "probes", *size, *end, exact, warm[1])
+    full = run("cook_fibre_adaptive", folder / "full_warm", "probes", *size, *end, EXACT, warm[1])
     compare("the same with its model, another load", full, learned, increments, 1)
 
 
@@ -113,7 +115,7 @@ def plate(folder: Path, large: bool, increments_of_full: int | None) -> None:
     last = increments if increments_of_full is None else increments_of_full
     end = (f"load.end={3.0 * last / increments}", f"load.steps={last}")
     learned = run("plate_hole_adaptive", folder / "learned", "reactions", *size)
-    full = run("plate_hole_adaptive", folder / "full", "reactions", *size, *end, "materials.composite={type: rve, rve: cell}")
+    full = run("plate_hole_adaptive", folder / "full", "reactions", *size, *end, EXACT)
     compare("plate_hole_adaptive, cold", full, learned, increments, 1)
 
 
@@ -126,7 +128,7 @@ def beyond(folder: Path) -> None:
     more = (f"materials.composite.model={model}", "materials.composite.retrain.every=0")
     load = "boundary_conditions.1.traction=[0, 24.0]"
     learned = run("cook_fibre_adaptive", folder / "beyond", "probes", *size, *more, load)
-    full = run("cook_fibre_adaptive", folder / "full", "probes", *size, load, "materials.composite={type: rve, rve: cell}")
+    full = run("cook_fibre_adaptive", folder / "full", "probes", *size, load, EXACT)
     compare("a load far beyond what was learned, no retraining", full, learned, 10, 1)
 
 

@@ -72,9 +72,9 @@ class RoutingCosts:
         return book | {"seconds_per_exact": each, "seconds_saved": saved, "seconds_spent": spent, "training": training}
 
     def report(self, comm: MPI.Comm, points: int) -> dict[str, Any]:
-        """The books in plain JSON, with the number of points from which on it pays; of `points` on this rank. Collective.
+        """The books in plain JSON, and the number of points from which on it pays. Collective.
 
-        Exploration and training cost the same however many points there are; everything else grows with them.
+        There are `points` on this rank. Exploration and training cost the same however many points there are; everything else grows with them.
         """
         book, n = self.total(comm), comm.allreduce(points)
         explored = float(comm.allreduce(self.seconds["explored"]))
