@@ -21,6 +21,8 @@ from solver.case.boundary_conditions import BoundaryCondition
 from solver.case.case import Case
 from solver.case.closest import unknown
 from solver.case.expression import Expression
+from solver.case.foreign_networks import declaration
+from solver.case.resolved import resolved
 from solver.driver import Driver
 from solver.increments import Stepping
 from solver.loading import LoadFactor
@@ -28,6 +30,7 @@ from solver.macro_problem import MacroProblem
 from solver.newton_settings import NewtonSettings
 from surrogates.family import ModelError
 from surrogates.material import SurrogateMaterial
+from surrogates.onnx_reading import read_foreign
 from surrogates.store import Model, read_model
 
 log = logging.getLogger(__name__)
@@ -74,7 +77,7 @@ def build_problem(case: Case, comm: MPI.Comm, directory: Path | None = None) -> 
     element = macro.mesh.topology.cell_name()
     used = dict.fromkeys(case.regions.values())
     cells = {name: build_cell_of(case, name, comm) for name in _cells_of(case, used)}
-    with_model = [name for name in used if getattr(case.materials[name], "model", None) is not None]
+    with_model = [name for name in used if _source_of(case.materials[name]) is not None]
     models = {name: load_model_of(case, name, comm) for name in with_model}
     try:
         problem = MacroProblem(
@@ -132,11 +135,18 @@ def load_model_of(case: Case, material: str, comm: MPI.Comm) -> Model:
     """The trained model of a material, the same on every rank. Collective.
 
     Raises:
-        BadInput: on all ranks: the model is damaged, or not for the physics or the dimension of the case.
+        BadInput: on all ranks: the model is damaged, or not for the physics or the dimension of the case; an ONNX file
+            cannot be used as it is declared.
     """
     section: Any = case.materials[material]
     model, problem = None, ""
-    if comm.rank == 0:
+    onnx = getattr(section, "onnx", None)
+    if comm.rank == 0 and onnx is not None:
+        try:
+            model = read_foreign(case.file_path(onnx), case.measure, declaration(section))
+        except ModelError as error:
+            problem = str(error)
+    elif comm.rank == 0:
         folder = case.file_path(section.model)
         try:
             model = read_model(folder)
@@ -150,9 +160,15 @@ def load_model_of(case: Case, material: str, comm: MPI.Comm) -> Model:
         )
         problem = f"the model is for {found}, the case is {wanted}; train one for it"
     if model is None or problem:
-        raise case.bad_input(("materials", material, "model"), problem)
+        raise case.bad_input(("materials", material, "model" if onnx is None else "onnx"), problem)
     _check_descriptors(case, material, model)
     return model
+
+
+def _source_of(section: Any) -> str | None:
+    """The model folder, or the ONNX file, of a material."""
+    source: str | None = getattr(section, "model", None) or getattr(section, "onnx", None)
+    return source
 
 
 def _check_descriptors(case: Case, material: str, model: Model) -> None:
@@ -188,8 +204,17 @@ def _material(
         return RveMaterial(cells[section.rve], settings)
     if section.type == "surrogate":
         fields = {descriptor: Expression(source) for descriptor, source in section.descriptors.items()}
-        return SurrogateMaterial(models[name], name, fields)
+        foreign = _of_another_cell(case, models[name])
+        if foreign and comm.rank == 0:
+            log.warning("%s: the model was trained for another cell than the case has under rves", name)
+        return SurrogateMaterial(models[name], name, fields, of_another_cell=foreign)
     return build_router(case, name, cells[section.rve], models.get(name), comm, directory)
+
+
+def _of_another_cell(case: Case, model: Model) -> bool:
+    """Whether the case has cells, and the model was trained for none of them."""
+    cell = (model.information.get("data") or {}).get("cell")
+    return cell is not None and bool(case.rves) and cell not in resolved(case)["rves"].values()
 
 
 def _apply(problem: MacroProblem, condition: BoundaryCondition) -> None:

@@ -280,6 +280,18 @@ def evaluate(
 
 
 @app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="MODEL_DIR", help="A model folder.", show_default=False)],
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE.onnx", help="The file to write.", show_default=False)],
+) -> int:
+    """Write a trained surrogate as an ONNX graph, for other programs."""
+    from solver.surrogate_export import export as export_model
+
+    _say(_on_root(lambda: export_model(folder, onnx)))
+    return DONE
+
+
+@app.command()
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run directory.", show_default=False)],
 ) -> int:

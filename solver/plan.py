@@ -124,7 +124,8 @@ def _material_plan(case: Case, name: str, local_points: int, comm: MPI.Comm) -> 
         return MaterialPlan(name, response, points, RveMaterial(cell).bytes_per_point, cell.n_dofs, micro_points)
     if isinstance(section, SurrogateMaterialSection):
         model = load_model_of(case, name, comm)
-        return MaterialPlan(name, f"surrogate {section.model}, {model.family.name}", points, 0, None, None)
+        response = f"surrogate {section.model or section.onnx}, {model.family.name}"
+        return MaterialPlan(name, response, points, 0, None, None)
     (law,) = case.laws_of(name)
     return MaterialPlan(name, f"law {law.name}", points, 8 * 2 * law.state_size, None, None)
 

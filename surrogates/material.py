@@ -25,6 +25,8 @@ class SurrogateMaterial(Material):
         model: the network and its training range.
         name: what to call it in the warning.
         descriptors: of a model for many microstructures, which one lies at coordinates (n, d), (n,) by name.
+        of_another_cell: whether the network is known to stand for another cell than it was trained for, which is
+            counted.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class SurrogateMaterial(Material):
         model: Model,
         name: str = "surrogate",
         descriptors: Mapping[str, Callable[[FloatArray], FloatArray]] | None = None,
+        of_another_cell: bool = False,
     ):
         self.model = model
         self.name = name
@@ -39,6 +42,8 @@ class SurrogateMaterial(Material):
         self.measure = model.measure
         self.symmetric = model.family.symmetric
         self._counts = {"accepted_states": 0, "accepted_outside_training_range": 0}
+        if of_another_cell:
+            self._counts["accepted_of_another_cell"] = 0
         self.bind(np.zeros(0, dtype=np.int64))
 
     @property
@@ -95,6 +100,8 @@ class SurrogateMaterial(Material):
             )
         self._counts["accepted_states"] += self._n
         self._counts["accepted_outside_training_range"] += outside
+        if "accepted_of_another_cell" in self._counts:
+            self._counts["accepted_of_another_cell"] += self._n
         self._trial = None
 
     def revert(self) -> None:
@@ -122,5 +129,5 @@ class SurrogateMaterial(Material):
         return "the surrogate has no answer for this gradient: det F ≤ 0, or it or a descriptor is not finite"
 
     def statistics(self) -> dict[str, float]:
-        """Accepted states, and those of them outside the training range."""
+        """Accepted states, those of them outside the training range, and those of a model for another cell."""
         return {name: float(count) for name, count in self._counts.items()}

@@ -19,6 +19,7 @@ from solver.case.closest import unknown
 from solver.case.discretization import DIMENSION, SIMPLICES
 from solver.case.errors import KeyPath, WrongValue
 from solver.case.expression import AXES, Expression
+from solver.case.foreign_networks import ONLY_ONNX
 from solver.case.formulation import formulation_problem
 from solver.case.mesh import MeshFile
 from solver.case.messages import message
@@ -184,6 +185,7 @@ def check_material(case: Case, material: Any, path: KeyPath) -> None:
         check_law(law, case.measure, path)
         return
     if material.type == "surrogate":  # its folder may be what the case is to be trained for
+        check_source(material, path)
         for name, source in material.descriptors.items():
             strange = Expression(source).axes - set(AXES[: case.dimension])
             if strange:
@@ -196,6 +198,17 @@ def check_material(case: Case, material: Any, path: KeyPath) -> None:
         check_adaptive(case, material, path)
 
 
+def check_source(material: Any, path: KeyPath) -> None:
+    """A surrogate comes from one place, and only ONNX files are declared."""
+    if (material.model is None) == (material.onnx is None):
+        if material.model is None:
+            raise WrongValue(path, "needs the key `model`, a model folder, or `onnx`, an ONNX file")
+        raise WrongValue((*path, "onnx"), "`model` and `onnx` exclude each other, keep one")
+    for key in ONLY_ONNX:
+        if material.onnx is None and getattr(material, key) is not None:
+            raise WrongValue((*path, key), "is for ONNX files, a model folder says so itself; remove the key")
+
+
 def check_adaptive(case: Case, material: Any, path: KeyPath) -> None:
     """Its recipe is there, and for its cell."""
     if material.surrogate not in case.surrogates:
@@ -204,6 +217,9 @@ def check_adaptive(case: Case, material: Any, path: KeyPath) -> None:
     if recipe.rve != material.rve:
         text = f"the recipe {material.surrogate} is for the cell {recipe.rve}, the material has {material.rve}"
         raise WrongValue((*path, "surrogate"), f"{text}; name a recipe for that cell")
+    if recipe.sampling.descriptors:
+        text = f"the recipe {material.surrogate} samples many cells, an adaptive material has one; name another recipe"
+        raise WrongValue((*path, "surrogate"), text)
     needed = {"ensemble": recipe.ensemble > 1, "variance": recipe.family == "gp"}
     if not needed.get(material.trust.measure, True):
         remedy = {"ensemble": f"set `ensemble` in surrogates.{material.surrogate}", "variance": "that is for family gp"}

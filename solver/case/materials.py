@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, field_validator
 
 from solver.case.expression import Expression
-from solver.case.foreign_networks import InputSection, OutputSection
+from solver.case.foreign_networks import NetworkInputSection, NetworkOutputSection
 from solver.case.laws import LawMaterialSection
 from solver.case.section import Count, Name, Positive, Section
 from solver.case.tagged_union import tagged_union
@@ -27,9 +27,9 @@ class SurrogateMaterialSection(Section):
     """Folder of the model, relative to the case file."""
     onnx: Annotated[str, Field(min_length=1)] | None = None
     """ONNX file with a network from elsewhere instead, relative to the case file."""
-    input: InputSection | None = None
+    input: NetworkInputSection | None = None
     """Of an ONNX file: what it takes; by default the gradient of the physics as full tensors."""
-    output: OutputSection | None = None
+    output: NetworkOutputSection | None = None
     """Of an ONNX file: what it gives; by default the flux that belongs to its input as full tensors."""
     tangent: str | None = None
     """Of an ONNX file: its output with the derivative of the flux; by default the graph is differentiated."""
