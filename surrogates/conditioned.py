@@ -63,11 +63,12 @@ class Conditioned(Family):
 
         A family that is fitted at once has its nodes at the cells themselves, of which only one descriptor may differ.
         """
-        axes, places = dict(network.axes), descriptor_matrix(network.axes, samples.descriptors)
+        places = descriptor_matrix(network.axes, samples.descriptors)
+        axes = {name: tuple(map(float, nodes)) for name, nodes in network.axes.items()}
         if not network.family.iterative:
             if len(axes) > 1:
                 raise ModelError(f"family {network.family.name} is fitted at once, which allows one descriptor only")
-            axes = {name: tuple(np.unique(places).tolist()) for name in axes}
+            axes = {name: tuple(float(value) for value in np.unique(places)) for name in axes}
         _check_axes(axes)
         nodes = np.array(list(itertools.product(*axes.values())))
         unseen = nodes[np.max(_shares(axes, places), axis=0, initial=0.0) == 0.0]
@@ -76,8 +77,8 @@ class Conditioned(Family):
             raise ModelError(f"no training state is near {node}: sample more cells, or use fewer descriptor_nodes")
         widths = np.ptp(nodes, axis=0)
         members = []
-        for node in nodes:
-            nearest = places[np.argmin(np.sum(np.square((places - node) / widths), axis=1))]
+        for position in nodes:
+            nearest = places[np.argmin(np.sum(np.square((places - position) / widths), axis=1))]
             own = samples.at((places == nearest).all(axis=1))
             members.append(network.family.untrained(measure, network.options, own, seed))
         return cls(measure, axes, tuple(members))
@@ -96,6 +97,11 @@ class Conditioned(Family):
     def iterative(self) -> bool:  # type: ignore[override]  # elsewhere the same for all of a family
         """As the members."""
         return self.members[0].iterative
+
+    @property
+    def learns_tangent(self) -> bool:  # type: ignore[override]  # likewise
+        """As the members."""
+        return self.members[0].learns_tangent
 
     @property
     def descriptors(self) -> tuple[str, ...]:
@@ -162,14 +168,14 @@ class Conditioned(Family):
 
     def step(self, gradient: FloatArray, state: FloatArray, dt: float) -> Step:
         """Flux and tangent of the cells that `at` named, the states of members with a share; see `Family.step`."""
-        if self.where is None:
-            raise ModelError(f"say of which microstructure: at() wants {', '.join(self.axes)}")
         shares = np.broadcast_to(self._shares, (len(gradient), len(self.members)))
         flux, after = np.zeros(gradient.shape), state.copy()
         tangent = np.zeros((*gradient.shape, gradient.shape[1]))
-        ends = np.cumsum([member.state_size for member in self.members])
-        for member, share, end in zip(self.members, shares.T, ends, strict=True):
-            own, rows = slice(end - member.state_size, end), np.flatnonzero(share)
+        end = 0
+        for k, member in enumerate(self.members):
+            begin, end = end, end + member.state_size
+            own, share = slice(begin, end), shares[:, k]
+            rows = np.flatnonzero(share)
             if not rows.size:
                 continue
             answer = member.step(gradient[rows], np.ascontiguousarray(state[rows, own]), dt)
@@ -187,11 +193,14 @@ class Conditioned(Family):
     @cached_property
     def _shares(self) -> FloatArray:
         """φ_a at the points, (n, members) or (1, members)."""
+        if self.where is None:
+            raise ModelError(f"say of which microstructure: at() wants {', '.join(self.axes)}")
         return _shares(self.axes, self.where)
 
 
 def _shares(axes: Axes, places: FloatArray) -> FloatArray:
-    """φ_a(p) at `places` (n, k), (n, nodes); not a number where p is not."""
+    """φ_a(p) at `places` (n, k), (n, nodes); not a number where p is not finite."""
+    places = np.where(np.isfinite(places), places, np.nan)
     shares = np.ones((len(places), 1))
     for nodes, values in zip(axes.values(), places.T, strict=True):
         hats = np.column_stack([np.interp(values, nodes, unit) for unit in np.eye(len(nodes))])
