@@ -74,7 +74,8 @@ class RoutingCosts:
     def report(self, comm: MPI.Comm, points: int) -> dict[str, Any]:
         """The books in plain JSON, and the number of points from which on it pays. Collective.
 
-        There are `points` on this rank. Exploration and training cost the same however many points there are; everything else grows with them.
+        There are `points` on this rank. Exploration and training cost the same however many points there are;
+        everything else grows with them.
         """
         book, n = self.total(comm), comm.allreduce(points)
         explored = float(comm.allreduce(self.seconds["explored"]))
