@@ -36,6 +36,7 @@ def draw_responses(model: Model, dataset: Dataset, path: Path) -> None:
             samples = dataset.all_samples().at(dataset.path == number)
             (_draw_loops if remembers else _draw_along)(axes, *one_cell(model.family, samples))
             axes.set_title(f"path {number}")
+            axes.locator_params(axis="x", nbins=5)
             axes.set_ylabel(dataset.measure.flux_name.replace("_", " "))
         for axes in grid.flat[len(numbers) :]:
             axes.set_axis_off()
