@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from materials.law import Law
 from materials.law_material import LawMaterial
 from materials.laws import LAWS
 from materials.measures import FloatArray, Measure, Physics
@@ -259,6 +260,35 @@ def test_states_that_make_no_network_are_no_disaster() -> None:
     assert "zero in every state" in made.trainings[0]["why"]
     assert not made.due(2)
     assert made.summary()["rolled_back"] == 1
+
+
+@pytest.mark.parametrize(
+    ("law", "measure"),
+    [
+        (LAWS["elastic"](E=100.0, nu=0.3), Measure(Physics.SMALL_STRAIN, 3)),
+        (LAWS["conductive"](k=2.0), Measure(Physics.HEAT, 2)),
+    ],
+    ids=["small_strain", "heat"],
+)
+def test_other_physics_are_learned_too(law: Law, measure: Measure) -> None:
+    def answers(gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
+        material, flat = LawMaterial(law, measure), gradient.reshape(-1, measure.size)
+        material.bind(np.arange(len(flat)))
+        response = material.evaluate(flat, 1.0)
+        return response.flux.reshape(gradient.shape), response.tangent.reshape(*gradient.shape, measure.size)
+
+    made = Learner(SETTINGS, Experience(measure, remembers=False))
+    gradient = np.random.default_rng(0).uniform(-0.01, 0.01, (POINTS, measure.size))
+    made.record(1, 0.1, np.arange(POINTS), gradient, *answers(gradient))
+    paths = made.plan_ahead(1, gradient)
+    assert paths is not None
+    made.record_paths(1, -1 - np.arange(len(paths)), paths, np.ones(paths.shape[:2]), *answers(paths))
+    assert made.train(1)
+    assert made.model is not None
+    assert made.model.calibration is not None
+    assert made.model.calibration.trusted > 0.9
+    flux, _ = made.model.family.evaluate(2.0 * gradient)
+    np.testing.assert_allclose(flux, answers(2.0 * gradient)[0], atol=0.004 * np.abs(flux).max())
 
 
 def test_what_is_known_is_not_asked_again(learned: Learner) -> None:
