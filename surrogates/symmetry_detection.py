@@ -1,9 +1,14 @@
 """Which symmetry group a cell has, told from its response.
 
-A polynomial energy is fitted to stress and stiffness of the samples with the smaller strains by least squares, once
-free and once with each group imposed. The group is accepted if that changes the fitted response, at the samples, by no
-more than a tolerance, or than part of the error of the free fit: an energy that is no polynomial is cut off differently
-in the two.
+A polynomial energy is fitted to stress and stiffness of the samples by least squares, once free and once with each
+group imposed, and asked for states that it was not fitted to (cross-validation over blocks of states, which are whole
+paths where states of a path stand together). The group is accepted if that predicts them as well:
+
+    (error with the group)² ≤ (error of the free fit)² + tolerance²,
+
+for stress and for stiffness, in relative errors. If the cell has the group, the average over it of any polynomial is at
+least as near to the response, so imposing it costs nothing, however well polynomials of this degree do; if the cell
+does not, its violation adds to the error. So the tolerance is on the violation alone.
 The stiffness at rest alone would not do: that of a hexagonal array is isotropic, and a square array may have isotropic
 stiffness by chance; the higher derivatives see the difference, as far as the samples reach.
 """
@@ -18,10 +23,10 @@ from surrogates.polynomials import Polynomial, PolynomialTable, table
 from surrogates.symmetry import GROUPS, Symmetry, packed_rotation
 
 TOLERANCE = 0.01
-"""Largest relative change of stress or stiffness by imposing a group that is accepted."""
+"""Largest relative violation of a group, in stress or stiffness, that is accepted: meshes violate it by as much."""
 
-_TRUNCATED, _MOST = 0.7, 0.05
-"""Where the free fit itself is worse, a change of this part of its relative error is accepted, up to the second."""
+_FOLDS = 4
+"""Blocks that are left out of the fit in turn; below twice as many states none are."""
 
 _STATES = 200
 """Samples that the fit uses at most, evenly spread over those given."""
@@ -47,16 +52,11 @@ def detect(
     size = float(np.sqrt(np.mean(np.square(samples.strain)))) or 1.0
     samples = _Samples(np.divide(samples.strain, size, dtype=np.float64), samples.stress, samples.stiffness * size)
     energy = _free_energy(samples)
-    matrix, right = _equations(energy, samples)
-    free = matrix @ np.linalg.lstsq(matrix, right, rcond=1e-10)[0]
-    parts = (slice(0, samples.stress.size), slice(samples.stress.size, None))
-    allowed = [
-        _norm(right[part]) * max(tolerance, min(_TRUNCATED * _norm(right[part] - free[part]), _MOST)) for part in parts
-    ]
+    equations = _equations(energy, samples)
+    free = _errors(equations, np.eye(energy.count))
     for candidate in _candidates(measure.dimension):
-        basis = _invariant_combinations(energy, measure, candidate)
-        imposed = matrix @ (basis @ np.linalg.lstsq(matrix @ basis, right, rcond=1e-10)[0])
-        if all(_norm(imposed[part] - free[part]) <= bound for part, bound in zip(parts, allowed, strict=True)):
+        imposed = _errors(equations, _invariant_combinations(energy, measure, candidate))
+        if (imposed <= free + tolerance**2).all():
             return candidate
     return Symmetry("none")
 
@@ -67,10 +67,6 @@ class _Samples(NamedTuple):
     strain: FloatArray
     stress: FloatArray
     stiffness: FloatArray
-
-
-def _norm(values: FloatArray) -> float:
-    return float(np.linalg.norm(values))
 
 
 def _candidates(dimension: int) -> list[Symmetry]:
@@ -107,15 +103,47 @@ def _monomials(variables: int, degree: int) -> list[Polynomial]:
     ]
 
 
-def _equations(energy: PolynomialTable, samples: _Samples) -> tuple[FloatArray, FloatArray]:
-    """Matrix and right-hand side of the fit: rows of stress, then of stiffness, both of norm one (or zero)."""
+class _Equations(NamedTuple):
+    """The fit as linear equations, state by state, for stress and stiffness each divided by its norm."""
+
+    stress: FloatArray
+    """(n, v, k)"""
+    stress_data: FloatArray
+    """(n, v)"""
+    stiffness: FloatArray
+    """(n, v², k)"""
+    stiffness_data: FloatArray
+    """(n, v²)"""
+
+
+def _equations(energy: PolynomialTable, samples: _Samples) -> _Equations:
+    """The equations of a fit; stress of no size at all gets no weight."""
     _, first, second = energy.evaluate(samples.strain)
     parts = []
     for derivative, data in ((first, samples.stress), (second, samples.stiffness)):
-        weight = 1.0 / _norm(data) if np.any(data) else 0.0
-        rows = np.moveaxis(derivative, 1, -1).reshape(-1, energy.count)
-        parts.append((weight * rows, weight * data.ravel()))
-    return np.concatenate([rows for rows, _ in parts]), np.concatenate([data for _, data in parts])
+        weight = 1.0 / float(np.linalg.norm(data)) if np.any(data) else 0.0
+        n = len(data)
+        parts += [weight * np.moveaxis(derivative, 1, -1).reshape(n, -1, energy.count), weight * data.reshape(n, -1)]
+    return _Equations(*parts)
+
+
+def _errors(equations: _Equations, basis: FloatArray) -> FloatArray:
+    """Squared relative errors of stress and of stiffness at states that were left out, of the fit in a basis (k, b)."""
+    n = len(equations.stress)
+    folds = np.arange(n) * _FOLDS // n if n >= 2 * _FOLDS else np.zeros(n, dtype=np.int64)
+    matrices = [equations.stress @ basis, equations.stiffness @ basis]
+    data = [equations.stress_data, equations.stiffness_data]
+    errors = np.zeros(2)
+    for fold in np.unique(folds):
+        out = folds == fold
+        fitted = ~out if len(np.unique(folds)) > 1 else out
+        rows = np.concatenate([matrix[fitted].reshape(-1, basis.shape[1]) for matrix in matrices])
+        right = np.concatenate([values[fitted].ravel() for values in data])
+        fit = np.linalg.lstsq(rows, right, rcond=1e-10)[0]
+        errors += [
+            np.sum(np.square(matrix[out] @ fit - values[out])) for matrix, values in zip(matrices, data, strict=True)
+        ]
+    return errors
 
 
 def _invariant_combinations(energy: PolynomialTable, measure: Measure, symmetry: Symmetry) -> FloatArray:

@@ -1,8 +1,9 @@
-"""Training of any family: a Sobolev loss on flux and tangent, the whole training split in every evaluation.
+"""Training of any family: a Sobolev loss on flux, tangent and energy, the whole training split in every evaluation.
 
     loss = ‖flux − data‖² / ‖data flux‖² + ‖tangent − data‖² / ‖data tangent‖² (+ weight · ‖tangent − tangentᵀ‖² / …)
+           + weight · ‖energy gained − data‖² / ‖data gained‖², of which the data are in `surrogates/path_energy.py`
 
-Norms are over all states and components of the training split, so that both terms are squared relative errors and
+Norms are over all states and components of the training split, so that all terms are squared relative errors and
 need no weights from the user. The weights with the lowest loss on the validation split are kept.
 
 For families that remember, each principal direction of the flux is relative to its own norm: flow bounds the shear, so
@@ -21,6 +22,7 @@ from materials.measures import FloatArray
 from materials.parameters import NonNegative, Positive, check_fields
 from surrogates.family import Family, ModelError, Samples
 from surrogates.normaliser import overall_scale, principal_weights
+from surrogates.path_energy import energy_gains
 from surrogates.trajectories import described, follow, padded
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class Training:
     """First learning rate of Adam."""
     tangent_weight: NonNegative = 1.0
     """Weight of the squared relative error of the tangent beside that of the flux; 0: tangents are not learned."""
+    energy_weight: NonNegative = 0.0
+    """Weight of the squared relative error of energy gained between states of a path, for families with an energy."""
     symmetry_penalty: NonNegative = 0.0
     """Weight of the squared relative unsymmetric part of the tangent, for families that may have one."""
     freeze: Annotated[int, Ge(0)] = 0
@@ -203,13 +207,22 @@ class _Objective:
             self.inputs += (tb.as_tensor(described(family, samples), where),)
         self.flux_weights, self.tangent_scale = tb.as_tensor(scales[0], where), scales[1]
         self.settings = settings
+        self.gains: _Gains | None = None
+        if settings.energy_weight > 0.0 and family.conservative and hasattr(module, "response"):
+            self.gains = _gains(samples, where)
         self.learns_tangent = family.learns_tangent
 
     def __call__(self) -> "Tensor":
         if not self.learns_tangent:
             return self._flux_loss(self.module.flux(*self.inputs))
-        flux, tangent = self.module(*self.inputs)
-        loss = self._flux_loss(flux)
+        if self.gains is None:
+            flux, tangent = self.module(*self.inputs)
+            loss = self._flux_loss(flux)
+        else:
+            energy, flux, tangent = self.module.response(*self.inputs)
+            gained = energy[self.gains.after] - energy[self.gains.before]
+            error = ((gained - self.gains.energy) ** 2).sum() / (self.gains.energy**2).sum()
+            loss = self._flux_loss(flux) + self.settings.energy_weight * error
         if self.known is not None:
             tangent = tangent[self.known]
         n = len(self.flux)
@@ -232,6 +245,25 @@ def _flux_weights(family: Family, flux: FloatArray) -> FloatArray:
     if family.remembers:
         return principal_weights(flux, "flux")
     return np.eye(flux.shape[1]) / overall_scale(flux, "flux")
+
+
+class _Gains(NamedTuple):
+    """See `surrogates.path_energy.Gains`."""
+
+    before: "Tensor"
+    after: "Tensor"
+    energy: "Tensor"
+
+
+def _gains(samples: Samples, where: Any) -> _Gains | None:
+    """Gains of energy along the paths of some samples; None if there are none."""
+    from surrogates import torch_boundary as tb
+
+    before, after, energy = energy_gains(samples)
+    if not energy.any():
+        return None
+    begin, end = (tb.torch.tensor(index, device=where) for index in (before, after))
+    return _Gains(begin, end, tb.as_tensor(energy, where))
 
 
 def _lbfgs(parameters: list["Tensor"], objective: _Objective, settings: Training) -> Iterator[float]:
