@@ -3,7 +3,7 @@
 - `energy`: the fibre cell of Cook's membrane, about 300 training states (cases/cook_fibre_energy.yaml). Errors on the
   test split, and the tip of the membrane against the run with cells.
 - `rnn`, `dissipative`: the elastoplastic cell of the plate with a hole (cases/plate_hole_rnn.yaml). Errors on cyclic
-  paths of another seed, and what halving the steps changes there.
+  paths of another seed, and what halving the steps changes there and on the paths of all kinds of the test split.
 
 All data come from `fe2 sample`, all models from `fe2 train`, with the recipes of these cases. Errors are root mean
 squares over the set, relative to that of the reference; also the 95th percentile and the maximum over states.
@@ -92,6 +92,7 @@ def history(family: str, folder: Path, overrides: Sequence[str] = (), unseen: in
         Figure("training paths", float(Dataset.read(data).split.count("train")), 2000.0),
         *_errors("stress", relative_error(flux, test.flux), 0.03),
         Figure("halved steps change", step_halving(trained, test), 0.005),
+        Figure("the same on the test split", step_halving(trained, Dataset.read(data).samples("test")), 0.005),
         Figure("seconds of training", seconds),
     ]
 

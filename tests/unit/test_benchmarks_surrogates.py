@@ -39,7 +39,8 @@ def test_a_network_that_remembers_is_trained_to_stated_errors(tmp_path: Path) ->
     figures = {figure.what: figure for figure in history("rnn", tmp_path, small, unseen=10)}
     assert figures["training paths"].measured == 28
     assert figures["stress error, rms"].measured < 0.1
-    assert figures["halved steps change"].measured < (figures["halved steps change"].target or 0.0)
+    for what in ("halved steps change", "the same on the test split"):
+        assert figures[what].measured < (figures[what].target or 0.0)
 
 
 @pytest.mark.parametrize("problem", [FINITE, PLASTIC], ids=lambda problem: problem.measure.physics.value)
