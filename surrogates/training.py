@@ -49,7 +49,7 @@ class Training:
     """First learning rate of Adam."""
     tangent_weight: NonNegative = 1.0
     """Weight of the squared relative error of the tangent beside that of the flux; 0: tangents are not learned."""
-    energy_weight: NonNegative = 0.0
+    energy_weight: NonNegative = 0.1
     """Weight of the squared relative error of energy gained between states of a path, for families with an energy."""
     symmetry_penalty: NonNegative = 0.0
     """Weight of the squared relative unsymmetric part of the tangent, for families that may have one."""
