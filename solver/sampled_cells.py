@@ -51,11 +51,15 @@ class SampledCells:
             return {}
         drawn = self.recipe.sampling.descriptors
         known = [
-            dict(zip(drawn, values.tolist(), strict=True)) | dict(cell.mesh.descriptors)
-            for cell, values in zip(self.cells, self.parameters, strict=True)
+            {**{name: float(self.parameters[i, j]) for j, name in enumerate(drawn)}, **cell.mesh.descriptors}
+            for i, cell in enumerate(self.cells)
         ]
         cells = [self.cell_of(number) for number in range(self.recipe.sampling.paths)]
-        return {name: np.array([known[cell][name] for cell in cells]) for name in known[0]}
+        return {
+            name: np.array([known[cell][name] for cell in cells])
+            for name in known[0]
+            if all(name in one for one in known)
+        }
 
 
 def build_cells(case: Case, recipe: SurrogateRecipe, comm: MPI.Comm) -> SampledCells:

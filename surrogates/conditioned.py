@@ -59,9 +59,10 @@ class Conditioned(Family):
 
     @classmethod
     def untrained(cls, measure: Measure, network: Conditioning, samples: Samples, seed: int) -> Self:
-        """Each member from the states of the cell nearest to its node; see `Family.untrained`.
+        """Each member from the states of the cells nearest to its node, its share of all; see `Family.untrained`.
 
-        A family that is fitted at once has its nodes at the cells themselves, of which only one descriptor may differ.
+        A family that is fitted at once has its nodes at the cells themselves, of which only one descriptor may differ,
+        and each member the states of its cell.
         """
         places = descriptor_matrix(network.axes, samples.descriptors)
         axes = {name: tuple(map(float, nodes)) for name, nodes in network.axes.items()}
@@ -76,10 +77,11 @@ class Conditioned(Family):
             node = ", ".join(f"{name} = {value:g}" for name, value in zip(axes, unseen[0], strict=True))
             raise ModelError(f"no training state is near {node}: sample more cells, or use fewer descriptor_nodes")
         widths = np.ptp(nodes, axis=0)
+        share = -(-len(places) // len(nodes)) if network.family.iterative else 1
         members = []
         for position in nodes:
-            nearest = places[np.argmin(np.sum(np.square((places - position) / widths), axis=1))]
-            own = samples.at((places == nearest).all(axis=1))
+            distance = np.sum(np.square((places - position) / widths), axis=1)
+            own = samples.at(distance <= np.sort(distance)[share - 1])
             members.append(network.family.untrained(measure, network.options, own, seed))
         return cls(measure, axes, tuple(members))
 

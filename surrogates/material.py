@@ -80,7 +80,7 @@ class SurrogateMaterial(Material):
         flux, tangent, state = (self._located or self.model.family).step(gradient, self._committed, dt)
         finite = np.isfinite(flux).all(axis=1) & np.isfinite(tangent).all(axis=(1, 2))
         status = np.where(finite, Status.OK, Status.FAILED).astype(np.int8)
-        self._answered = finite
+        self._answered = np.asarray(finite)
         self._trial = gradient.copy(), state
         return Response(flux, tangent, status, {})
 

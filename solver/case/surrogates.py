@@ -124,7 +124,7 @@ class SurrogateRecipe(Section):
     def axes(self) -> dict[str, tuple[float, ...]]:
         """Where on the range of each descriptor there are networks."""
         ranges, nodes = self.sampling.descriptors, self.descriptor_nodes
-        return {name: tuple(np.linspace(*ends, nodes).tolist()) for name, ends in ranges.items()}
+        return {name: tuple(map(float, np.linspace(*ends, nodes))) for name, ends in ranges.items()}
 
     def training_settings(self) -> Training:
         """How it is trained."""

@@ -18,8 +18,8 @@ from materials.measures import Measure, Physics
 from solver.case.loading import parse_case
 from solver.case.schema import case_schema
 from solver.cli import BAD_INPUT, DONE, NOT_CONVERGED, execute
-from solver.sampled_range import covering_range
 from solver.sampled_cells import path_kinds
+from solver.sampled_range import covering_range
 from solver.sampling_journal import JournalFolder, PathResult
 from surrogates.dataset import Dataset
 from surrogates.paths import KINDS
