@@ -124,14 +124,14 @@ class Learner:
 
         That is as soon as there are as many states as a training asks for and each split has some; then again when
         that many came in since, or any after an audit has narrowed the trust, but not before the increments between
-        two trainings have gone by.
+        two trainings have gone by. Each training in a row that made no better network doubles the number.
         """
         known = len(self.experience)
         if not self.trainings:
             return known >= self.settings.samples and set(SPLITS) <= set(self.experience.split(self.experience.rows.id))
         last = self.trainings[-1]
         pressed = bool(self.narrowings) and self.narrowings[-1]["trainings"] == len(self.trainings)
-        wanted = 1 if pressed else self.settings.samples
+        wanted = 1 if pressed else self.settings.samples * 2 ** self._kept_in_a_row()
         return step - last["step"] >= self.settings.every and known - last["states"] >= wanted
 
     def plan_ahead(self, step: int, gradient: FloatArray) -> FloatArray | None:
@@ -153,7 +153,7 @@ class Learner:
         try:
             learned, validation, held_out = (self.experience.samples(split) for split in SPLITS)
             last = self.trainings[-1] if self.trainings else {}
-            anew = last.get("start") == "warm" and last["version"] is None
+            anew = last.get("start") == "warm" and last["kept"]
             found = retrain(self.measure, self.settings, self.model, learned, validation, held_out, anew)
         except ModelError as error:
             log.warning("after increment %d no surrogate could be trained: %s", step, error)
@@ -162,14 +162,30 @@ class Learner:
         if found is not None:
             before = None if found.before is None else _number(found.before)
             course = {"start": found.start, "loss_before": before, "loss": _number(found.after)}
-            training |= course | {"split": found.states, "seconds": round(found.seconds, 3)}
-            if found.model is None:
-                training["why"] = "no better than the version in force on states that neither was fitted to"
-            else:
-                training["version"] = self._take(step, found.model, course | {"split": found.states})
+            course |= {"kept": found.kept, "split": found.states}
+            training |= course | {"seconds": round(found.seconds, 3)}
+            model = found.model
+            if found.kept:
+                training["why"] = "no better than the network in force on states that neither was fitted to"
+                model = self._as_narrow(model)
+            training["version"] = self._take(step, model, course)
         self.trainings.append(training)
         self._store()
         return training["version"] is not None
+
+    def _kept_in_a_row(self) -> int:
+        """Trainings since the last one that made a better network."""
+        kept = [training.get("kept", False) for training in self.trainings]
+        return len(kept) - max((i + 1 for i, one in enumerate(kept) if not one), default=0)
+
+    def _as_narrow(self, model: Model) -> Model:
+        """A model with the network in force, trusted no further than audits have narrowed that to."""
+        if not any(entry["version"] == self.version for entry in self.narrowings):
+            return model
+        assert self.model is not None  # what was narrowed has a calibration
+        assert self.model.calibration is not None
+        assert model.calibration is not None
+        return _narrowed(model, min(model.calibration.threshold, self.model.calibration.threshold))
 
     def audited(self, step: int, ids: IntArray, errors: FloatArray) -> bool:
         """Take in what an audit measured of the version in force; whether trust was narrowed.
@@ -240,7 +256,7 @@ class Learner:
             "states": len(self.experience),
             "explored_states": int(np.count_nonzero(self.experience.rows.id < 0)),
             "trainings": len(self.trainings),
-            "rolled_back": sum(entry["version"] is None for entry in self.trainings),
+            "rolled_back": sum(entry.get("kept", True) for entry in self.trainings),
             "training_seconds": round(sum(entry.get("seconds", 0.0) for entry in self.trainings), 3),
             "narrowings": list(self.narrowings),
             "versions": versions,

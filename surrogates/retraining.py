@@ -3,7 +3,9 @@
 The network in force is trained on where that helps: its architecture is that of a fresh one, its normalisation still
 fits, since no component of the strain has more than doubled its range, and it is not far off. Otherwise L-BFGS ends in
 a worse minimum than from fresh weights, and takes no less time. Either sees all that is kept, old and new, so that
-nothing is forgotten. Which of the old and the new network is better is told by states that neither was fitted to.
+nothing is forgotten. Which of the old and the new network is better is told by states that neither was fitted to. The
+better one gets trust and threshold from all that is known now, so that an old one that holds where the run has got to
+is trusted there.
 """
 
 import dataclasses
@@ -14,14 +16,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from materials.measures import Measure
-from surrogates.calibration import calibrate, flux_errors
 from surrogates.ensemble import Ensemble
 from surrogates.family import Family, ModelError, Options, Samples
-from surrogates.normaliser import overall_scale
 from surrogates.store import Model, training_range
 from surrogates.training import Training, train
-from surrogates.trajectories import follow, journey
-from surrogates.trust import fit_trust
+from surrogates.trajectories import follow
+from surrogates.trusted import calibrated
 
 GROWTH = 2.0
 """Of the range of a strain component, beyond which a normalisation does not fit any more."""
@@ -68,10 +68,12 @@ class LearnerSettings:
 class Retrained(NamedTuple):
     """Result of a training during a run."""
 
-    model: Model | None
-    """The new model, calibrated; None: the old one is better."""
+    model: Model
+    """The better one of the old and the new network, with trust and threshold from all that is known now."""
     start: Literal["fresh", "warm"]
-    """What it was trained from."""
+    """What the new network was trained from."""
+    kept: bool
+    """Whether the old network is better, and is that of the model."""
     before: float | None
     """Squared relative error on the validation split, flux and tangent, of the old model; None: there is none."""
     after: float
@@ -120,25 +122,14 @@ def retrain(
         for k, member in enumerate(start)
     ]
     family = Ensemble(measure, tuple(members)) if len(members) > 1 else members[0]
-    after = loss(family, validation, settings.training)
-    better = after < np.inf and (before is None or after <= before)
-    model = calibrated(settings, family, learned, held_out) if better else None
-    return Retrained(model, how, before, after, states, time.perf_counter() - began)
-
-
-def calibrated(settings: LearnerSettings, family: Family, learned: Samples, held_out: Samples) -> Model:
-    """The model of a network: its range and trust from what it learned, its threshold from states held out.
-
-    Raises:
-        ModelError: trust of this kind cannot be had in this family.
-    """
-    trust = fit_trust(settings.trust, family, learned)
-    answer = journey(family, held_out)
-    floor = overall_scale(learned.flux, "flux")
-    errors = flux_errors(answer.flux, held_out.flux, floor)
-    scores = trust.scores(held_out.gradient, answer.after)
-    calibration = calibrate(scores, errors, settings.tolerance, settings.confidence, floor)
-    return Model(family, *training_range(family.measure, learned.gradient), {}, trust, calibration)
+    after, kept = loss(family, validation, settings.training), False
+    if old is not None and before is not None and not after <= before:
+        family, kept = old.family, True
+    elif not after < np.inf:
+        raise ModelError("the trained network has no answer for some states that were held out")
+    bare = Model(family, *training_range(measure, learned.gradient))
+    model = calibrated(bare, learned, held_out, settings.trust, settings.tolerance, settings.confidence)
+    return Retrained(model, how, kept, before, after, states, time.perf_counter() - began)
 
 
 def loss(family: Family, samples: Samples, settings: Training) -> float:

@@ -115,7 +115,7 @@ def test_it_is_due_when_enough_is_new() -> None:
     assert not made.due(1)
     assert made.record(1, 0.1, np.arange(60), gradient[:60], flux[:60], tangent[:60]) == 30
     assert made.due(1)
-    made.trainings.append({"step": 1, "states": 60, "version": None})
+    made.trainings.append({"step": 1, "states": 60, "version": 1, "kept": False})
     assert not made.due(2)
     made.record(2, 0.1, np.arange(60), *(points_at(2)[:60], flux[:60], tangent[:60]))
     assert made.due(2)
@@ -155,16 +155,36 @@ def test_a_worse_network_is_rolled_back_and_the_next_one_starts_afresh(
 
     monkeypatch.setattr(retraining, "train", spoiling)
     monkeypatch.setattr(learning, "retrain", spoiled)
-    assert not made.train(2)
-    assert not made.train(3)
+    assert made.train(2)
+    assert made.train(3)
     assert starts == [False, True]
-    assert made.version == 1
-    assert made.model is learned.model
+    assert made.version == 3
+    assert made.model is not None
+    assert made.model.family is learned.model.family
     assert made.summary()["rolled_back"] == 2
     assert made.trainings[0]["loss"] > made.trainings[0]["loss_before"]
     monkeypatch.setattr(retraining, "train", train)
     assert made.train(4)
-    assert made.version == 2
+    assert made.version == 4
+    assert made.summary()["rolled_back"] == 2
+    assert made.model.family is not learned.model.family
+
+
+def test_trainings_in_vain_become_rare() -> None:
+    made = fresh()
+    gradient = points_at(1)
+    flux, tangent = exact(gradient)
+    made.record(1, 0.1, np.arange(60), gradient[:60], flux[:60], tangent[:60])
+    known = len(made.experience)
+    made.trainings += [
+        {"step": 0, "states": known - SETTINGS.samples, "version": 1, "kept": False},
+        {"step": 0, "states": known - SETTINGS.samples, "version": 2, "kept": True},
+    ]
+    assert not made.due(1)
+    made.trainings[-1]["states"] = known - 2 * SETTINGS.samples
+    assert made.due(1)
+    made.trainings.append(made.trainings[-1])
+    assert not made.due(1)
 
 
 def test_a_warm_start_goes_on_from_the_weights_in_force(learned: Learner, monkeypatch: pytest.MonkeyPatch) -> None:
