@@ -54,8 +54,8 @@ _KINEMATIC, _ISOTROPIC = 0.05, 0.02
 class DissipativeOptions(Options):
     """Options of a dissipative network. The fields are the keys under `network` in case files."""
 
-    units: Annotated[int, Ge(1)] = 16
-    """Number of units, each of which yields at its own stress."""
+    surfaces: Annotated[int, Ge(1)] = 16
+    """Yield surfaces, each of a unit of its own."""
 
     def __post_init__(self) -> None:
         """Check every value against its annotation."""
@@ -97,7 +97,7 @@ class DissipativeNetwork(HistoryFamily):
             root = np.linalg.cholesky(0.5 * (stiffness + stiffness.T) * strain_scale / stress_scale).T
         except np.linalg.LinAlgError:
             raise ModelError("the elastic stiffness of the samples is not positive definite") from None
-        m, units = strain.shape[1], network.units
+        m, units = strain.shape[1], network.surfaces
         random = np.random.default_rng(seed)
         maps = random.normal(0.0, np.sqrt((1.0 - _REMAINDER) / (units * m)), (units, m, m))
         driving = np.einsum("kai,ni->nka", maps, strain @ root.T / strain_scale)
@@ -117,7 +117,7 @@ class DissipativeNetwork(HistoryFamily):
 
     def architecture(self) -> dict[str, Any]:
         """Number of units, and where the elastic stiffness comes from."""
-        return {"units": len(self.values["radius"]), "stiffness": self.stiffness}
+        return {"surfaces": len(self.values["radius"]), "stiffness": self.stiffness}
 
     def arrays(self) -> dict[str, FloatArray]:
         """See `values`."""
@@ -126,10 +126,10 @@ class DissipativeNetwork(HistoryFamily):
     @classmethod
     def from_arrays(cls, measure: Measure, architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See `Family.from_arrays`."""
-        units, stiffness = architecture.get("units"), architecture.get("stiffness")
-        known = set(architecture) == {"units", "stiffness"} and stiffness in STIFFNESS
+        units, stiffness = architecture.get("surfaces"), architecture.get("stiffness")
+        known = set(architecture) == {"surfaces", "stiffness"} and stiffness in STIFFNESS
         if not known or type(units) is not int or units < 1:
-            wanted = f"{{'units': number, 'stiffness': {' or '.join(STIFFNESS)}}}"
+            wanted = f"{{'surfaces': number, 'stiffness': {' or '.join(STIFFNESS)}}}"
             raise ModelError(f"the architecture of a dissipative network is {wanted}, got {dict(architecture)}")
         m = strain_measure(measure).size
         shapes: dict[str, tuple[int, ...]] = {"maps": (units, m, m), "remainder": (m, m), "root": (m, m)}

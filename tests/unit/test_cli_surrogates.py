@@ -253,7 +253,6 @@ def test_check_knows_the_surrogate(workshop: Path, capsys: pytest.CaptureFixture
 
 
 WRONG_RECIPES = [
-    ("surrogates.net.family=dissipative", "surrogates.net.family: family dissipative is not available in this version"),
     ("surrogates.net.ensemble=0", "surrogates.net.ensemble: must be at least 1"),
     ("surrogates.net.training.from=nowhere", "nowhere: no such folder"),
     ("surrogates.net.training.freeze=1", "surrogates.net.training.freeze: there is no model to keep layers of"),

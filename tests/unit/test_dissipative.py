@@ -55,7 +55,7 @@ def samples(measure: Measure) -> Samples:
 
 def network(measure: Measure, seed: int = 1) -> DissipativeNetwork:
     """Untrained, with every weight moved at random."""
-    made = DissipativeNetwork.untrained(measure, DissipativeOptions(units=UNITS), samples(measure), seed)
+    made = DissipativeNetwork.untrained(measure, DissipativeOptions(surfaces=UNITS), samples(measure), seed)
     random = np.random.default_rng(seed)
     moved = ("maps", "remainder", "root", "radius", "kinematic", "isotropic")
     return made.updated(
@@ -212,9 +212,9 @@ def test_rest_is_free_of_flux_and_elastic(measure: Measure) -> None:
     material = LawMaterial(LAWS["elastic" if measure in SMALL else "neo_hookean"](E=100.0, nu=0.3), measure)
     material.bind(np.arange(1))
     wanted = material.evaluate(measure.rest[None], 1.0).tangent[0]
-    options = DissipativeOptions(units=UNITS)
+    options = DissipativeOptions(surfaces=UNITS)
     model = DissipativeNetwork.untrained(measure, options, learned._replace(tangent_at_rest=wanted), 0)
-    assert model.architecture() == {"units": UNITS, "stiffness": "given"}
+    assert model.architecture() == {"surfaces": UNITS, "stiffness": "given"}
     assert "root" not in dict(model.torch_model().named_parameters())
     moved = model.updated({"maps": np.random.default_rng(0).normal(size=model.arrays()["maps"].shape)})
     for candidate in (model, moved):
@@ -330,7 +330,7 @@ def test_it_learns_an_elastoplastic_law_from_few_paths(known: bool) -> None:
         material = LawMaterial(LAWS["elastic"](E=70e3, nu=0.3), PLANE)
         material.bind(np.arange(1))
         training = training._replace(tangent_at_rest=material.evaluate(np.zeros((1, 3)), 1.0).tangent[0])
-    start = DissipativeNetwork.untrained(PLANE, DissipativeOptions(units=4), training, 0)
+    start = DissipativeNetwork.untrained(PLANE, DissipativeOptions(surfaces=4), training, 0)
     learned = train(start, training, validation, Training(epochs=40)).family
     flux, tangent = follow(learned, test)
     assert np.linalg.norm(flux - test.flux) < 0.01 * np.linalg.norm(test.flux)
@@ -364,7 +364,7 @@ def test_broken_arrays_are_refused() -> None:
     arrays = model.arrays() | {name: 0.0 * model.arrays()[name] for name in ("maps", "remainder")}
     with pytest.raises(ModelError, match="without stiffness"):
         DissipativeNetwork.from_arrays(PLANE, model.architecture(), arrays)
-    for change in ({"units": 0}, {"units": "6"}, {"stiffness": "soft"}, {"more": 1}):
+    for change in ({"surfaces": 0}, {"surfaces": "6"}, {"stiffness": "soft"}, {"more": 1}):
         with pytest.raises(ModelError, match="architecture"):
             DissipativeNetwork.from_arrays(PLANE, model.architecture() | change, model.arrays())
 
@@ -379,5 +379,5 @@ def test_what_it_cannot_learn_is_refused() -> None:
     with pytest.raises(ModelError, match="ordered along paths"):
         train(DissipativeNetwork.untrained(PLANE, options, unordered, 0), unordered, unordered, Training())
     assert "heat" in (DissipativeNetwork.refusal(Measure(Physics.HEAT, 2)) or "")
-    with pytest.raises(ValueError, match="units"):
-        DissipativeOptions(units=0)
+    with pytest.raises(ValueError, match="surfaces"):
+        DissipativeOptions(surfaces=0)
