@@ -161,7 +161,7 @@ class Learner:
             found = None
         if found is not None:
             before = None if found.before is None else _number(found.before)
-            course = {"start": found.start, "loss_before": before, "loss": _number(found.after)}
+            course: dict[str, Any] = {"start": found.start, "loss_before": before, "loss": _number(found.after)}
             course |= {"kept": found.kept, "split": found.states}
             training |= course | {"seconds": round(found.seconds, 3)}
             model = found.model
