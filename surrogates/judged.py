@@ -58,7 +58,7 @@ class JudgedSurrogate(SurrogateMaterial, JudgedMaterial):
         scores = self._trust.scores(self._gradient, self._committed)
         threshold = self._calibration.threshold
         if threshold > 0.0:
-            return scores / threshold
+            return np.asarray(scores / threshold)
         return np.where(scores <= threshold, 0.0, np.inf)
 
     def estimate(self) -> FloatArray:

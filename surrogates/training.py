@@ -244,7 +244,7 @@ def _flux_weights(family: Family, flux: FloatArray) -> FloatArray:
     """What an error of the flux is multiplied with in the loss, (g, g); see the module."""
     if family.remembers:
         return principal_weights(flux, "flux")
-    return np.eye(flux.shape[1]) / overall_scale(flux, "flux")
+    return np.asarray(np.eye(flux.shape[1]) / overall_scale(flux, "flux"))
 
 
 class _Gains(NamedTuple):
