@@ -308,29 +308,30 @@ def test_the_same_numbers_bit_for_bit(measure: Measure, tmp_path: Path) -> None:
             state = before.state
 
 
-def elastoplastic(count: int, seed: int, steps: int = 20) -> Samples:
-    """J2 with isotropic and kinematic hardening in plane strain along random walks, well beyond yield."""
+def elastoplastic(measure: Measure, count: int, seed: int, steps: int = 20) -> Samples:
+    """J2 with isotropic and kinematic hardening along random walks, well beyond yield."""
     law = J2(E=70e3, nu=0.3, yield_stress=100.0, hardening=Hardening(H=500.0, kinematic=2000.0))
-    material = LawMaterial(law, PLANE)
+    material = LawMaterial(law, measure)
     material.bind(np.arange(count))
-    paths = walks(PLANE, count, steps, 0.003, seed)
-    flux, tangent = np.empty_like(paths), np.empty((*paths.shape, 3))
+    paths = walks(measure, count, steps, 0.003, seed)
+    flux, tangent = np.empty_like(paths), np.empty((*paths.shape, measure.size))
     for position in range(steps):
         flux[:, position], tangent[:, position], *_ = material.evaluate(np.ascontiguousarray(paths[:, position]), 1.0)
         material.commit()
-    size, path = count * steps, np.repeat(np.arange(count), steps)
-    arrays = paths.reshape(size, 3), flux.reshape(size, 3), tangent.reshape(size, 3, 3)
-    return Samples(*arrays, path=path, dt=np.ones(size))
+    n, g = count * steps, measure.size
+    arrays = paths.reshape(n, g), flux.reshape(n, g), tangent.reshape(n, g, g)
+    return Samples(*arrays, path=np.repeat(np.arange(count), steps), dt=np.ones(n))
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["given", "estimated"])
-def test_it_learns_an_elastoplastic_law_from_few_paths(known: bool) -> None:
-    training, validation, test = (elastoplastic(count, seed) for count, seed in ((10, 0), (4, 1), (50, 2)))
+@pytest.mark.parametrize("measure", SMALL, ids=named)
+def test_it_learns_an_elastoplastic_law_from_few_paths(measure: Measure, known: bool) -> None:
+    training, validation, test = (elastoplastic(measure, count, seed) for count, seed in ((10, 0), (4, 1), (50, 2)))
     if known:
-        material = LawMaterial(LAWS["elastic"](E=70e3, nu=0.3), PLANE)
+        material = LawMaterial(LAWS["elastic"](E=70e3, nu=0.3), measure)
         material.bind(np.arange(1))
-        training = training._replace(tangent_at_rest=material.evaluate(np.zeros((1, 3)), 1.0).tangent[0])
-    start = DissipativeNetwork.untrained(PLANE, DissipativeOptions(surfaces=4), training, 0)
+        training = training._replace(tangent_at_rest=material.evaluate(measure.rest[None], 1.0).tangent[0])
+    start = DissipativeNetwork.untrained(measure, DissipativeOptions(surfaces=4), training, 0)
     learned = train(start, training, validation, Training(epochs=40)).family
     flux, tangent = follow(learned, test)
     assert np.linalg.norm(flux - test.flux) < 0.01 * np.linalg.norm(test.flux)
