@@ -28,6 +28,9 @@ from surrogates.family import Descriptors, Family, ModelError, Options, Samples,
 if TYPE_CHECKING:
     from torch.nn import Module
 
+_ENOUGH = 10
+"""States per gradient component that a member starts from, if its share of all allows."""
+
 Axes = Mapping[str, tuple[float, ...]]
 """Nodes along the axis of each descriptor, rising."""
 
@@ -59,7 +62,10 @@ class Conditioned(Family):
 
     @classmethod
     def untrained(cls, measure: Measure, network: Conditioning, samples: Samples, seed: int) -> Self:
-        """Each member from the states of the cells nearest to its node, its share of all; see `Family.untrained`.
+        """Each member from the states of the cells nearest to its node, few cells but enough of states.
+
+        What a family sees of a symmetry in the cell with the most states goes for all: in a mixture there would be none
+        to see. See `Family.untrained`.
 
         A family that is fitted at once has its nodes at the cells themselves, of which only one descriptor may differ,
         and each member the states of its cell.
@@ -77,11 +83,13 @@ class Conditioned(Family):
             node = ", ".join(f"{name} = {value:g}" for name, value in zip(axes, unseen[0], strict=True))
             raise ModelError(f"no training state is near {node}: sample more cells, or use fewer descriptor_nodes")
         widths = np.ptp(nodes, axis=0)
-        share = -(-len(places) // len(nodes)) if network.family.iterative else 1
+        enough = min(-(-len(places) // len(nodes)), _ENOUGH * measure.size) if network.family.iterative else 1
+        if samples.symmetry is None:
+            samples = samples._replace(symmetry=_symmetry(measure, network, samples, places, seed))
         members = []
         for position in nodes:
             distance = np.sum(np.square((places - position) / widths), axis=1)
-            own = samples.at(distance <= np.sort(distance)[share - 1])
+            own = samples.at(distance <= np.sort(distance)[enough - 1])
             members.append(network.family.untrained(measure, network.options, own, seed))
         return cls(measure, axes, tuple(members))
 
@@ -198,6 +206,14 @@ class Conditioned(Family):
         if self.where is None:
             raise ModelError(f"say of which microstructure: at() wants {', '.join(self.axes)}")
         return _shares(self.axes, self.where)
+
+
+def _symmetry(measure: Measure, network: Conditioning, samples: Samples, places: FloatArray, seed: int) -> str | None:
+    """Symmetry group that the family finds in the cell with the most states, None if it looks for none."""
+    _, cell, states = np.unique(places, axis=0, return_inverse=True, return_counts=True)
+    fullest = samples.at(cell.ravel() == np.argmax(states))
+    found = network.family.untrained(measure, network.options, fullest, seed).architecture().get("symmetry")
+    return found if isinstance(found, str) else None
 
 
 def _shares(axes: Axes, places: FloatArray) -> FloatArray:
