@@ -315,7 +315,7 @@ surrogates:
   net:
     rve: cell
     family: energy
-    network: {hidden: [16], symmetry: square}
+    network: {hidden: [16]}
     sampling: {paths: 72, steps: 3, range: 0.08, descriptors: {volume_fraction: [0.1, 0.4]}, cells: 6}
     training: {epochs: 60}
 output:
@@ -363,6 +363,11 @@ def test_the_dataset_knows_its_cells(workshop: Path) -> None:
     # stiffer with more fibres: mean of the first stiffness of the poorest and of the richest cell
     first = np.trace(data.tangent[data.step == 1], axis1=1, axis2=2)
     assert first[drawn == 0.4].mean() > 1.3 * first[drawn == 0.1].mean()
+
+
+def test_symmetry_is_seen_though_cells_differ(workshop: Path) -> None:
+    found = read_model(workshop / "class").family.architecture()["members"]
+    assert [member["symmetry"] for member in found] == ["square"] * 3
 
 
 def test_it_knows_a_volume_fraction_that_it_never_saw(workshop: Path) -> None:
