@@ -6,21 +6,50 @@ drawn in the logarithm of U, and F = U: so det F > 0 wherever a path goes, and r
 (`surrogates/paths.py`). Path i of a seed depends on the states given and on nothing else.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from materials.measures import FloatArray, Measure, Physics
-from surrogates.normaliser import component_scale
 from surrogates.paths import smallest_stretch
 from surrogates.thinning import spread
 
 JITTER = 0.15
-"""Root mean square deviation of a path from its direction, relative to its size, in each scaled component."""
+"""Root mean square deviation of a path from its direction, relative to its size, in each principal component."""
 
-_SMALLEST = 0.1
-"""Scale of a component, relative to the largest, below which it is jittered as if it were of this size."""
+_SMALLEST = 0.05
+"""Scale of a principal component, relative to the largest, below which it is jittered as if it were of this size."""
 
 _SIZES = (0.5, 2.0)
 """Steps are longer than those observed by a factor between these."""
+
+
+class _Frame(NamedTuple):
+    """Principal axes of observed strains, in which they are of equal size.
+
+    Where a cell yields, strains keep their volume nearly: what the run will see is flat, and a deviation in every
+    component alike would lead to pressures that it never sees.
+    """
+
+    axes: FloatArray
+    """Columns, (m, m)."""
+    scale: FloatArray
+    """Root mean square along each; of one along which hardly anything happens, part of the largest, (m,)."""
+
+    @classmethod
+    def of(cls, strain: FloatArray) -> "_Frame":
+        """The frame of strains (n, m)."""
+        squares, axes = np.linalg.eigh(strain.T @ strain / len(strain))
+        scale = np.sqrt(np.maximum(squares, 0.0))
+        return cls(axes, np.maximum(scale, _SMALLEST * scale.max()))
+
+    def to(self, strain: FloatArray) -> FloatArray:
+        """Coordinates of strains (…, m)."""
+        return np.asarray(strain @ self.axes / self.scale)
+
+    def back(self, coordinates: FloatArray) -> FloatArray:
+        """Strains at coordinates (…, m)."""
+        return np.asarray((coordinates * self.scale) @ self.axes.T)
 
 
 def rays_ahead(measure: Measure, gradient: FloatArray, reach: float, count: int, steps: int, seed: int) -> FloatArray:
@@ -42,10 +71,10 @@ def rays_ahead(measure: Measure, gradient: FloatArray, reach: float, count: int,
     strain = logarithmic_strain(measure, gradient)
     if not strain.any():
         return np.zeros((0, steps, measure.size))
-    scale = _jitter_scale(strain)
-    through = strain[spread(strain / scale, count)]
+    frame = _Frame.of(strain)
+    through = strain[spread(frame.to(strain), count)]
     through = through[np.any(through != 0.0, axis=1)]
-    ends = reach * _jittered(through, scale, seed)
+    ends = reach * frame.back(_jittered(frame.to(through), seed))
     ends *= _shortening(measure, ends, through)[:, None]
     fractions = np.arange(1.0, steps + 1.0)[:, None] / steps
     return from_logarithmic_strain(measure, fractions * ends[:, None])
@@ -73,24 +102,25 @@ def paths_ahead(measure: Measure, paths: FloatArray, reach: float, count: int, s
     strain = logarithmic_strain(measure, paths.reshape(-1, g)).reshape(n, s, -1)
     if not strain.any():
         return np.zeros((0, steps, g))
-    scale = _jitter_scale(strain.reshape(n * s, -1))
-    farthest = np.argmax(np.linalg.norm(strain / scale, axis=2), axis=1)
-    peaks = strain[np.arange(n), farthest]
+    frame = _Frame.of(strain.reshape(n * s, -1))
+    coordinates = frame.to(strain)
+    farthest = np.argmax(np.linalg.norm(coordinates, axis=2), axis=1)
+    peaks = coordinates[np.arange(n), farthest]
     moving = np.flatnonzero(np.any(peaks != 0.0, axis=1))
-    chosen = np.resize(moving[spread(peaks[moving] / scale, count)], count)
-    increments = np.diff(strain / scale, axis=1, prepend=np.zeros((n, 1, strain.shape[2])))
+    chosen = np.resize(moving[spread(peaks[moving], count)], count)
+    increments = np.diff(coordinates, axis=1, prepend=np.zeros((n, 1, strain.shape[2])))
     lengths = np.linalg.norm(increments, axis=2)
     ahead = np.empty((count, steps, strain.shape[2]))
-    jittered = _jittered(peaks[chosen], scale, seed) / scale
+    jittered = _jittered(peaks[chosen], seed)
     for number, path in enumerate(chosen):
         stream = np.random.default_rng([seed, 1, number])
         own = lengths[path]
         step = float(np.median(own[own > 0.0])) * _SIZES[0] * (_SIZES[1] / _SIZES[0]) ** stream.random()
-        observed = strain[path, : int(farthest[path]) + 1] / scale
+        observed = coordinates[path, : int(farthest[path]) + 1]
         turns = _TURNS[number % len(_TURNS)](observed, jittered[number], reach, stream)
-        ahead[number] = scale * _walk(turns, step, steps)
+        ahead[number] = frame.back(_walk(turns, step, steps))
     flat = ahead.reshape(count * steps, -1)
-    seen = np.repeat(peaks[chosen], steps, axis=0)
+    seen = np.repeat(frame.back(peaks[chosen]), steps, axis=0)
     shortening = _shortening(measure, flat, seen).reshape(count, steps).min(axis=1)
     return from_logarithmic_strain(measure, shortening[:, None, None] * ahead)
 
@@ -113,17 +143,11 @@ def from_logarithmic_strain(measure: Measure, strain: FloatArray) -> FloatArray:
     return measure.to_vector((axes * np.exp(values)[..., None, :]) @ np.swapaxes(axes, -1, -2))
 
 
-def _jitter_scale(strain: FloatArray) -> FloatArray:
-    """Scale of each component; of one that hardly occurs, part of the largest, so that it is explored at all."""
-    scale = component_scale(strain)
-    return np.maximum(scale, _SMALLEST * scale.max())
-
-
-def _jittered(strain: FloatArray, scale: FloatArray, seed: int) -> FloatArray:
-    """Strains (p, m) turned a little, each by a stream of its own."""
-    size = np.linalg.norm(strain / scale, axis=1, keepdims=True) / np.sqrt(strain.shape[1])
+def _jittered(strain: FloatArray, seed: int) -> FloatArray:
+    """Scaled strains (p, m) turned a little, each by a stream of its own."""
+    size = np.linalg.norm(strain, axis=1, keepdims=True) / np.sqrt(strain.shape[1])
     noise = np.array([np.random.default_rng([seed, 0, i]).standard_normal(strain.shape[1]) for i in range(len(strain))])
-    return np.asarray(strain + JITTER * size * scale * noise)
+    return np.asarray(strain + JITTER * size * noise)
 
 
 def _shortening(measure: Measure, strain: FloatArray, seen: FloatArray) -> FloatArray:

@@ -26,6 +26,7 @@ from surrogates.audit import AuditRecord, summarised
 from surrogates.experience import SPLITS, Experience
 from surrogates.exploration import logarithmic_strain, paths_ahead, rays_ahead
 from surrogates.family import ModelError
+from surrogates.normaliser import overall_scale
 from surrogates.retraining import LearnerSettings, retrain
 from surrogates.store import Model, read_model, write_model
 
@@ -154,7 +155,8 @@ class Learner:
             learned, validation, held_out = (self.experience.samples(split) for split in SPLITS)
             last = self.trainings[-1] if self.trainings else {}
             anew = last.get("start") == "warm" and last["kept"]
-            found = retrain(self.measure, self.settings, self.model, learned, validation, held_out, anew)
+            splits = (learned, validation, held_out)
+            found = retrain(self.measure, self.settings, self.model, *splits, self._floor(), anew)
         except ModelError as error:
             log.warning("after increment %d no surrogate could be trained: %s", step, error)
             training["why"] = str(error)
@@ -172,6 +174,16 @@ class Learner:
         self.trainings.append(training)
         self._store()
         return training["version"] is not None
+
+    def _floor(self) -> float | None:
+        """Root mean square of ‖flux‖ over the states of points; None where there are none.
+
+        Explored states do not count: in a plastic cell, strains that are a little off have stresses far above those
+        that the run will ever see, beside which any error would be small.
+        """
+        rows = self.experience.rows
+        flux = rows.flux[rows.id >= 0]
+        return overall_scale(flux, "flux") if flux.any() else None
 
     def _kept_in_a_row(self) -> int:
         """Trainings since the last one that made a better network."""

@@ -91,6 +91,7 @@ def retrain(
     learned: Samples,
     validation: Samples,
     held_out: Samples,
+    floor: float | None = None,
     anew: bool = False,
 ) -> Retrained:
     """Train on `learned`, compare on `validation`, calibrate on `held_out`.
@@ -102,6 +103,7 @@ def retrain(
         learned: the training split of all that is known.
         validation: decides when to stop, and whether the new network is better.
         held_out: for the calibration.
+        floor: of the flux that errors are relative to; None: the rms of ‖flux‖ over the training split.
         anew: train a fresh network even where the old one fits.
 
     Raises:
@@ -128,7 +130,7 @@ def retrain(
     elif not after < np.inf:
         raise ModelError("the trained network has no answer for some states that were held out")
     bare = Model(family, *training_range(measure, learned.gradient))
-    model = calibrated(bare, learned, held_out, settings.trust, settings.tolerance, settings.confidence)
+    model = calibrated(bare, learned, held_out, settings.trust, settings.tolerance, settings.confidence, floor)
     return Retrained(model, how, kept, before, after, states, time.perf_counter() - began)
 
 

@@ -16,7 +16,13 @@ from surrogates.trust import Trust, fit_trust
 
 
 def calibrated(
-    model: Model, training: Samples, held_out: Samples, measure: str, tolerance: float, confidence: float
+    model: Model,
+    training: Samples,
+    held_out: Samples,
+    measure: str,
+    tolerance: float,
+    confidence: float,
+    floor: float | None = None,
 ) -> Model:
     """The model with a measure of trust and its threshold.
 
@@ -27,12 +33,13 @@ def calibrated(
         measure: one of `surrogates.trust.MEASURES`.
         tolerance: flux error that is accepted (`surrogates.calibration.flux_errors`).
         confidence: of the threshold, between 0 and 1.
+        floor: of the flux that errors are relative to; None: the rms of ‖flux‖ over the training split.
 
     Raises:
         ModelError: the family cannot be judged by this measure.
     """
     trust = fit_trust(measure, model.family, training)
-    floor = overall_scale(training.flux, "flux")
+    floor = overall_scale(training.flux, "flux") if floor is None else floor
     scores, errors = scores_and_errors(trust, held_out, floor)
     return dataclasses.replace(model, trust=trust, calibration=calibrate(scores, errors, tolerance, confidence, floor))
 
