@@ -185,6 +185,9 @@ class Router(Material):
         if self._rounds > ROUNDS:
             doubtful[:] = True
             moved = self._learning.comm.allreduce(len(doubtful) - len(self._rows))
+        if self._learning.comm.rank == 0:
+            which = "beyond trust" if self._rounds <= ROUNDS else "that are left"
+            log.info("round %d: %d points %s change to cells", self._rounds, moved, which)
         doubtful[self._rows] = True
         self._route(np.flatnonzero(doubtful), last.gradient, last.fast_flux)
         return moved

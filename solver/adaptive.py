@@ -13,6 +13,7 @@ from rve.equilibrium import NewtonSettings
 from rve.material import RveMaterial
 from solver.case.case import Case
 from solver.case.materials import AdaptiveMaterialSection
+from solver.results.run_directory import learned
 from solver.surrogate_training import check_dataset, check_recipe, read_dataset
 from surrogates.audit import chosen
 from surrogates.experience import Experience
@@ -43,6 +44,8 @@ def build_router(
     """
     section: Any = case.materials[name]
     check_recipe(case, section.surrogate)
+    if directory is not None:
+        _check_apart(case, name, directory)
     settings = learner_settings(case, section)
     known = Experience(case.measure, cell.state_size > 0)
     if section.data is not None:
@@ -56,7 +59,8 @@ def build_router(
             raise case.bad_input(("materials", name, "model"), problem)
     learner = None
     if comm.rank == 0:
-        learner = Learner(settings, known, None if directory is None else directory / "models" / name, model)
+        folder, samples = (None, None) if directory is None else learned(directory, name)
+        learner = Learner(settings, known, folder, model, samples)
     audit, remembers = section.audit, cell.state_size > 0
     learning = Learning(
         comm,
@@ -73,6 +77,17 @@ def build_router(
         by_clock=not section.retrain.deterministic,
         watch=section.mode == "iterate",
     )
+
+
+def _check_apart(case: Case, name: str, directory: Path) -> None:
+    """A run does not start from what it is about to replace."""
+    section: Any = case.materials[name]
+    own = tuple(place.resolve() for place in learned(directory, name))
+    for key in ("model", "data"):
+        path = getattr(section, key)
+        if path is not None and any(case.file_path(path).resolve().is_relative_to(place) for place in own):
+            text = f"{path} is what an earlier run learned in {directory}, and would be replaced; choose another --out"
+            raise case.bad_input(("materials", name, key), text)
 
 
 def _untrusted(model: Model, settings: LearnerSettings) -> str:

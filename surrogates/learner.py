@@ -3,9 +3,10 @@
 It lives on the first rank and knows nothing of ranks. What it is told must be in the order of point ids; then all that
 it does is the same on any partition, bit for bit. The folder of a learner holds
 
-    samples.h5      a dataset of all states (docs/data.md), which `fe2 train` reads and which can seed another run
     v001, v002, …   the models
     versions.json   what happened at which increment: versions, trainings, audits
+    samples.h5      a dataset of all states (docs/data.md), which `fe2 train` reads and which can seed another run,
+                    unless it is kept elsewhere
 
 and is brought up to date whenever something was learned. Files other than these are replaced as a whole, so that an
 interrupted run finds what belongs to its last accepted increment.
@@ -14,6 +15,7 @@ interrupted run finds what belongs to its last accepted increment.
 import dataclasses
 import json
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 SAMPLES, VERSIONS = "samples.h5", "versions.json"
 SCHEMA = "fe2-versions-1"
 
+_HOW = {"fresh": "anew", "warm": "on"}
 _RAY_STEPS = 5
 _PATH_STEPS = (10, 40)
 _EACH = 1_000_003
@@ -51,14 +54,21 @@ class Learner:
         experience: what is known before the first increment, often nothing.
         folder: where all of it is kept; None: nowhere.
         model: a model to begin with.
+        samples: file of the dataset; by default in the folder.
     """
 
     def __init__(
-        self, settings: LearnerSettings, experience: Experience, folder: Path | None = None, model: Model | None = None
+        self,
+        settings: LearnerSettings,
+        experience: Experience,
+        folder: Path | None = None,
+        model: Model | None = None,
+        samples: Path | None = None,
     ):
         self.settings = settings
         self.experience = experience
         self.folder = folder
+        self._samples = samples if samples is not None or folder is None else folder / SAMPLES
         self.model: Model | None = None
         """The model in force; None: none yet."""
         self.version = 0
@@ -146,11 +156,16 @@ class Learner:
         if not self.settings.explored:
             return None
         paths = self._paths_ahead(step) if self.experience.remembers else self._rays_ahead(step, gradient)
-        return paths if len(paths) else None
+        if not len(paths):
+            return None
+        states = paths.shape[0] * paths.shape[1]
+        log.info("after increment %d: cells are solved at %d states beyond those of the run", step, states)
+        return paths
 
     def train(self, step: int) -> bool:
         """Train; whether another version is in force now. Waits for it: a few seconds for small networks."""
         training: dict[str, Any] = {"step": step, "states": len(self.experience), "version": None, "why": None}
+        log.info("after increment %d: a surrogate is trained on %d states", step, len(self.experience))
         try:
             learned, validation, held_out = (self.experience.samples(split) for split in SPLITS)
             last = self.trainings[-1] if self.trainings else {}
@@ -171,6 +186,14 @@ class Learner:
                 training["why"] = "no better than the network in force on states that neither was fitted to"
                 model = self._as_narrow(model)
             training["version"] = self._take(step, model, course)
+            log.info(
+                "version %d: %s, error %.2g %%, trusted at %.0f %% of the held-out states, %.1f s",
+                self.version,
+                "the network in force, trusted anew" if found.kept else f"a network trained {_HOW[found.start]}",
+                100.0 * math.sqrt(found.before if found.kept and found.before is not None else found.after),
+                100.0 * self.versions[-1]["trusted"],
+                found.seconds,
+            )
         self.trainings.append(training)
         self._store()
         return training["version"] is not None
@@ -219,6 +242,13 @@ class Learner:
         findings = self.audits.of(self.version, after=max(narrowed, default=-1))
         told = summarised(findings, settings.tolerance, settings.confidence)
         too_many = told["exceeding_interval"][0] > 1.0 - settings.confidence
+        log.info(
+            "audit of version %d at %d points: largest error %.2g %%, %d beyond the tolerance",
+            self.version,
+            len(ids),
+            100.0 * float(np.max(errors)),
+            np.count_nonzero(~(errors <= settings.tolerance)),
+        )
         if too_many and self.model.calibration is not None:
             threshold = self.model.calibration.threshold
             # no score is negative: what shrinks no further than 0 trusts nothing
@@ -314,17 +344,18 @@ class Learner:
 
     def _store(self) -> None:
         """Bring the folder up to date."""
-        if self.folder is None:
+        if self.folder is None or self._samples is None:
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder, self._samples.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         for version, model in self._models.items():
             if version not in self._stored and version <= self.version:
                 write_model(self.folder / f"v{version:03d}", model)
                 self._stored.add(version)
         if not len(self.experience):
-            (self.folder / SAMPLES).unlink(missing_ok=True)
+            self._samples.unlink(missing_ok=True)
         elif len(self.experience) != self._stored_states:
-            self.experience.write(self.folder / SAMPLES)
+            self.experience.write(self._samples)
         self._stored_states = len(self.experience)
         record = {
             "schema": SCHEMA,
@@ -345,8 +376,8 @@ class Learner:
         self.audits = AuditRecord.from_json(record["audits"])
         self._models = {entry["version"]: read_model(folder / f"v{entry['version']:03d}") for entry in self.versions}
         self._stored = set(self._models)
-        if (folder / SAMPLES).exists():
-            self.experience = self.experience.read(folder / SAMPLES)
+        if self._samples is not None and self._samples.exists():
+            self.experience = self.experience.read(self._samples)
 
 
 def _narrowed(model: Model, threshold: float) -> Model:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -19,8 +19,9 @@ from solver.report.curves import (
     series_groups,
 )
 from solver.report.field_pictures import Field, deformation_scale, draw_field
+from solver.report.learning import learning
 from solver.report.run_data import RunData, Snapshot, read_run
-from solver.report.style import COLOUR_MAPS, figure_style, pixel_image, vector_image
+from solver.report.style import COLOUR_MAPS, Picture, figure_style, pixel_image, vector_image
 from solver.results import run_directory as names
 from solver.results.atomic import write_text
 from solver.results.narration import duration, grouped
@@ -29,14 +30,6 @@ from solver.version import program_version
 
 MAX_CELLS = 4
 """Localised cells pictured; the others are in the folder."""
-
-
-class Picture(NamedTuple):
-    """An image of the page."""
-
-    source: str
-    """Address with the content in it."""
-    caption: str
 
 
 def write_report(path: Path) -> Path:
@@ -73,6 +66,7 @@ def _content(run: RunData) -> dict[str, Any]:
         "fields": list(_field_pictures(run.fields, finite)) if run.fields else [],
         "series": list(_series_pictures(run, case, heat)),
         "series_layout": "pair" if max(map(len, map(series_groups, (run.probes, run.reactions)))) < 2 else "stack",
+        "learning": learning(run, finite),
         "convergence": list(_convergence_pictures(run, case)),
         "time": list(_time_pictures(run)),
         "history": _history_rows(run),

@@ -4,7 +4,7 @@ import base64
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from cycler import cycler
@@ -24,7 +24,7 @@ PARTS = {
     "output": "#cbd2d9",
     "other": "#e4e7eb",
 }
-COLOUR_MAPS = {"displacement": "viridis", "temperature": "inferno", "flux": "magma"}
+COLOUR_MAPS = {"displacement": "viridis", "temperature": "inferno", "flux": "magma", "trust": "cividis"}
 
 _SETTINGS: dict[str, Any] = {
     "font.size": 9.5,
@@ -52,6 +52,14 @@ _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "path",
     "figure.constrained_layout.use": True,
 }
+
+
+class Picture(NamedTuple):
+    """An image of the page."""
+
+    source: str
+    """Address with the content in it."""
+    caption: str
 
 
 @contextmanager

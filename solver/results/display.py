@@ -16,13 +16,26 @@ from solver.macro_problem import MacroProblem
 from solver.records import IncrementRecord, IterationRecord, Observer
 from solver.results import narration
 from solver.results.narration import Pace, duration, grouped
+from solver.results.run_log import PACKAGES
 
-_SOURCE = logging.getLogger("solver")
+_TOLD = (narration.log.name, "materials.router", "surrogates.learner")
 
 
 def _is_told(record: logging.LogRecord) -> bool:
-    """What reaches the terminal: the narration, and every warning from anywhere in the solver."""
-    return record.name == narration.log.name or record.levelno >= logging.WARNING
+    """What reaches the terminal: the narration, what is routed and learned, and every warning."""
+    return record.name in _TOLD or record.levelno >= logging.WARNING
+
+
+def _listen(handler: logging.Handler) -> None:
+    """Let a handler hear all packages."""
+    handler.addFilter(_is_told)
+    for name in PACKAGES:
+        logging.getLogger(name).addHandler(handler)
+
+
+def _deafen(handler: logging.Handler) -> None:
+    for name in PACKAGES:
+        logging.getLogger(name).removeHandler(handler)
 
 
 class Display(Observer, Protocol):
@@ -60,8 +73,7 @@ class PlainLines:
         """Listen to the narration."""
         if self._handler is not None:
             self._handler.setFormatter(logging.Formatter("%(message)s"))
-            self._handler.addFilter(_is_told)
-            _SOURCE.addHandler(self._handler)
+            _listen(self._handler)
         return self
 
     def __exit__(
@@ -69,7 +81,7 @@ class PlainLines:
     ) -> None:
         """Stop listening."""
         if self._handler is not None:
-            _SOURCE.removeHandler(self._handler)
+            _deafen(self._handler)
 
     def started(self, problem: MacroProblem, time: float, end: float) -> None:
         """Start the clock. Collective."""
@@ -99,11 +111,10 @@ class LivePanel:
         self._cutbacks = 0
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
         self._handler = _Scroll(console)
-        self._handler.addFilter(_is_told)
 
     def __enter__(self) -> Self:
         """Take the terminal."""
-        _SOURCE.addHandler(self._handler)
+        _listen(self._handler)
         self._live.start()
         return self
 
@@ -112,7 +123,7 @@ class LivePanel:
     ) -> None:
         """Give the terminal back."""
         self._live.stop()
-        _SOURCE.removeHandler(self._handler)
+        _deafen(self._handler)
 
     def started(self, problem: MacroProblem, time: float, end: float) -> None:
         """Start the clock. Collective."""

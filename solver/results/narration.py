@@ -3,8 +3,6 @@
 import logging
 import time as clock
 
-import numpy as np
-
 from materials.interface import Kind
 from solver.macro_problem import MacroProblem
 from solver.records import IncrementRecord, IterationRecord
@@ -18,22 +16,23 @@ class Pace:
     def __init__(self) -> None:
         self.rve_solves = 0
         self.start = self.time = self.end = 0.0
-        self._n_rve = 0
+        self._problem: MacroProblem | None = None
         self._began = clock.monotonic()
 
     def begin(self, problem: MacroProblem, time: float, end: float) -> None:
-        """Start the clock. Collective."""
-        self._n_rve = problem.mesh.comm.allreduce(int(np.count_nonzero(problem.kinds() == Kind.RVE)))
+        """Start the clock."""
+        self._problem = problem
         self.start, self.time, self.end = time, time, end
         self._began = clock.monotonic()
 
     def evaluated(self) -> None:
-        """All points were evaluated once."""
-        self.rve_solves += self._n_rve
+        """All points were evaluated once. Collective."""
+        if self._problem is not None:
+            self.rve_solves += int(self._problem.counts()[Kind.RVE])
 
     def reached(self, record: IncrementRecord) -> None:
         """An increment was accepted."""
-        self.time, self._n_rve = record.time, record.n_rve
+        self.time = record.time
 
     @property
     def elapsed(self) -> float:
@@ -89,6 +88,8 @@ def increment_line(record: IncrementRecord, rve_solves: int, left: float | None)
         parts.append(f"residual {record.iterations[-1].residual:.1e}")
     if rve_solves:
         parts.append(f"{grouped(rve_solves)} RVE solves")
+    if record.n_surrogate:
+        parts.append(f"{100 * record.n_rve / record.n_points:.3g} % RVE points")
     if record.cutbacks:
         parts.append("1 cut-back" if record.cutbacks == 1 else f"{record.cutbacks} cut-backs")
     parts.append(f"{record.seconds.get('total', 0.0):.2f} s")

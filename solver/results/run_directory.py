@@ -10,6 +10,7 @@ from typing import Any
 
 from solver.case.errors import BadInput
 from solver.results.atomic import write_text
+from surrogates.learner import VERSIONS
 
 RUN = "run.json"
 CASE = "case.yaml"
@@ -20,6 +21,7 @@ REACTIONS = "reactions.csv"
 FIELDS = "fields.xdmf"
 LOCALIZATION = "localization"
 CHECKPOINT = "checkpoint/restart.h5"
+DATA, MODELS = "data", "models"
 LOG = "log.txt"
 REPORT = "report.html"
 
@@ -69,6 +71,9 @@ class RunDirectory:
         else:
             for leftover in (Path(CHECKPOINT).parent, LOCALIZATION, REPORT):
                 _remove(self.path / leftover)
+            for versions in self.path.glob(f"{MODELS}/*/{VERSIONS}"):
+                for place in learned(self.path, versions.parent.name):
+                    _remove(place)
         write_text(self.path / CASE, case_text)
         self._record = {"status": RunStatus.RUNNING, "started": _now(), **record, "restarts": restarts}
         self.update({}, force=True)
@@ -88,6 +93,11 @@ class RunDirectory:
         if message:
             ending["message"] = message
         self.update(changes | ending, force=True)
+
+
+def learned(path: Path, material: str) -> tuple[Path, Path]:
+    """Where a run in the folder `path` keeps what a material learns: the folder of its models, and its dataset."""
+    return path / MODELS / material, path / DATA / f"{material}.h5"
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from solver.case.errors import BadInput
 from solver.case.loading import load_case
 from solver.report import write_report
 from solver.report.field_pictures import Field, deformation_scale, draw_field
+from solver.report.learning import _sources
 from solver.report.patches import boundary_loops, lattice, patches_of
 from solver.report.rasterizer import rasterize
 from solver.report.run_data import Snapshot, read_columns
@@ -222,6 +223,39 @@ def test_localised_cells_average_to_the_macroscopic_strain(finished):
     np.testing.assert_allclose(fluctuation[here], fluctuation[there], atol=1e-14)
     jump = displacement[there] - displacement[here]
     np.testing.assert_allclose(jump[:, 0], strain[:, 0, 0].mean(), rtol=1e-10)
+
+
+def audited(version: int, mean: float | None) -> dict:
+    told = {"mean": mean, "max": mean and 3.0 * mean, "mean_interval": None if mean is None else [0.0, 2.0 * mean]}
+    told |= {"answers": 0 if mean is None else 40, "exceeding": 0.0, "exceeding_interval": [0.0, 0.0875]}
+    return {"version": version, "step": version, "trusted": 0.95, "audit": told | {"tolerance": 0.01}}
+
+
+def test_the_page_shows_what_was_learned(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    work = {"exact": 8000, "surrogate": 9000, "arrivals": 3, "recalled": 4, "audited": 40, "explored": 500}
+    costs = {"evaluations": work, "seconds_saved": 75.0, "seconds_spent": 30.0, "break_even_points": 377}
+    course = {"start": "warm", "loss": 4e-4, "kept": False, "split": {"train": 600, "validation": 150}}
+    told = {"costs": costs, "states": 1204, "trainings": 1, "training_seconds": 9.5, "narrowings": []}
+    told |= {"largest_flux_jump": 0.0074, "switched_off": False}
+    told["versions"] = [audited(1, 2e-3) | {"start": "given"}, audited(2, None) | course]
+    record["learning"] = {"composite": told}
+    (tmp_path / "out" / "run.json").write_text(json.dumps(record))
+    page = Page(write_report(tmp_path / "out").read_text())
+    before = Page(write_report(finished).read_text())
+    assert "Learning" in page.text
+    assert "Learning" not in before.text
+    assert len(page.sources) == len(before.sources) + 2  # share of cells, audits
+    for words in ("trained on", "given", "750", "2 %", "0 % (0 % to 8.75 %)", "377 points", "1:15"):
+        assert words in page.text
+
+
+def test_what_answers_is_told_of_each_element():
+    kind = np.array([2.0, 2.0 - 4e-16, 1.75, 1.0, 1.0 + 2e-16])
+    place, nodal, _, names_of = _sources(kind)
+    assert [names_of[int(one)] for one in place] == ["surrogate", "surrogate", "both", "cell", "cell"]
+    assert not nodal
 
 
 @pytest.mark.parametrize("missing", ["fields.h5", "history.csv", "iterations.csv", "case.yaml", "localization"])
