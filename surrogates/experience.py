@@ -70,6 +70,7 @@ class Experience:
         seed: of the split.
         symmetry: group of the cell where it is known, see `Samples`.
         provenance: where the states come from, as plain JSON, for datasets.
+        tangent_at_rest: of the undeformed cell, (g, g), where it is known.
     """
 
     def __init__(
@@ -79,12 +80,14 @@ class Experience:
         seed: int = 0,
         symmetry: str | None = None,
         provenance: Mapping[str, Any] | None = None,
+        tangent_at_rest: FloatArray | None = None,
     ):
         self.measure = measure
         self.remembers = remembers
         self.seed = seed
         self.symmetry = symmetry
         self.provenance = dict(provenance or {})
+        self.tangent_at_rest = tangent_at_rest
         self._grids: dict[str, float] = {}
         g, integers = measure.size, np.zeros(0, dtype=np.int64)
         empty = (np.zeros(0), np.zeros((0, g)), np.zeros((0, g)), np.zeros((0, g, g)))
@@ -185,7 +188,8 @@ class Experience:
                 kept = kept[spread(points, MOST_STATES[split])]
         _, path = np.unique(rows.id[kept], return_inverse=True)
         values = (rows.gradient[kept], rows.flux[kept], rows.tangent[kept])
-        return Samples(*values, self.symmetry, path.astype(np.int64), rows.dt[kept])
+        order = path.astype(np.int64)
+        return Samples(*values, self.symmetry, order, rows.dt[kept], tangent_at_rest=self.tangent_at_rest)
 
     def truncated(self, step: int) -> "Experience":
         """What was known after an increment."""
@@ -214,6 +218,7 @@ class Experience:
             step=np.arange(len(rows.id)) - starts + 1,
             split=tuple(_DATASET_SPLIT[name] for name in self.split(ids)),
             symmetry=self.symmetry,
+            tangent_at_rest=self.tangent_at_rest,
             provenance=self.provenance | {"experience": known | {"grids": self._grids}},
         )
 
@@ -240,7 +245,8 @@ class Experience:
         return made
 
     def _empty(self) -> "Experience":
-        made = Experience(self.measure, self.remembers, self.seed, self.symmetry, self.provenance)
+        known = (self.symmetry, self.provenance, self.tangent_at_rest)
+        made = Experience(self.measure, self.remembers, self.seed, *known)
         made._grids = dict(self._grids)
         return made
 
