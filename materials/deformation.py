@@ -17,3 +17,17 @@ def fill_cofactor(F: FloatArray, cofactor: FloatArray) -> float:
     cofactor[7] = F[2] * F[3] - F[0] * F[5]
     cofactor[8] = F[0] * F[4] - F[1] * F[3]
     return F[0] * cofactor[0] + F[1] * cofactor[1] + F[2] * cofactor[2]
+
+
+@jit
+def determinant(F: FloatArray) -> float:
+    """J = det F of F (9,)."""
+    return F[0] * (F[4] * F[8] - F[5] * F[7]) + F[1] * (F[5] * F[6] - F[3] * F[8]) + F[2] * (F[3] * F[7] - F[4] * F[6])
+
+
+@jit
+def fill_left_cauchy_green(F: FloatArray, left: FloatArray) -> None:
+    """Write b = F Fᵀ (3, 3) of F (9,)."""
+    for i in range(3):
+        for j in range(3):
+            left[i, j] = F[3 * i] * F[3 * j] + F[3 * i + 1] * F[3 * j + 1] + F[3 * i + 2] * F[3 * j + 2]

@@ -28,6 +28,8 @@ EXAMPLES = [
     ),
     LAWS["neo_hookean"](E=100.0, nu=0.3),
     LAWS["saint_venant_kirchhoff"](mu=40.0, lmbda=60.0),
+    LAWS["mooney_rivlin"](C10=12.0, C01=5.0, bulk_modulus=80.0),
+    LAWS["ogden"](mu=(20.0, -8.0), alpha=(1.3, -2.0), bulk_modulus=80.0),
     LAWS["conductive"](k=((3.0, 1.0, 0.5), (1.0, 2.0, 0.2), (0.5, 0.2, 1.0))),
 ]
 
@@ -71,6 +73,10 @@ def test_the_laws_of_the_contract_are_found_by_their_files() -> None:
         ("neo_hookean", {}, "got nothing"),
         ("neo_hookean", {"E": 1.0, "nu": 0.3, "mu": 1.0, "lmbda": 1.0}, "got E, nu, mu, lmbda"),
         ("saint_venant_kirchhoff", {"mu": 3.0, "lmbda": -2.0}, "bulk modulus 0"),
+        ("mooney_rivlin", {"C10": 0.0, "C01": 1.0, "bulk_modulus": 1.0}, "C10 must be greater than 0"),
+        ("ogden", {"mu": (1.0, 2.0), "alpha": (2.0,), "bulk_modulus": 1.0}, "one length.*got 2 and 1 numbers"),
+        ("ogden", {"mu": (), "alpha": (), "bulk_modulus": 1.0}, "got 0 and 0 numbers"),
+        ("ogden", {"mu": (1.0,), "alpha": (-2.0,), "bulk_modulus": 1.0}, "one sign and not be zero, got 1 and -2"),
         ("conductive", {"k": 0.0}, "k must be greater than 0"),
         ("conductive", {"k": ((1.0, 0.0), (0.0,))}, "rows of length"),
         ("conductive", {"k": ((1.0, 0.5), (0.0, 1.0))}, "symmetric"),
@@ -265,10 +271,10 @@ def test_not_a_number_fails_that_point_alone(law: Law) -> None:
     assert "nan" in material.failure(3)
 
 
-@pytest.mark.parametrize("name", ["neo_hookean", "saint_venant_kirchhoff"])
-def test_inverted_and_flat_deformations_fail(name: str) -> None:
+@pytest.mark.parametrize("law", [law for law in EXAMPLES if law.physics is FINITE], ids=lambda law: law.name)
+def test_inverted_and_flat_deformations_fail(law: Law) -> None:
     measure = Measure(FINITE, 2)
-    material = LawMaterial(LAWS[name](E=1.0, nu=0.3), measure)
+    material = LawMaterial(law, measure)
     material.bind(np.arange(3))
     response = material.evaluate(np.array([[1.0, 0.0, 0.0, 1.0], [-1.0, 0.0, 0.0, 1.0], [1.0, 1.0, 1.0, 1.0]]), 1.0)
     assert list(response.status) == [Status.OK, Status.FAILED, Status.FAILED]
