@@ -1,4 +1,4 @@
-"""Fills the tables of docs/case-files.md, laws.md and data.md from the models that read case files.
+"""Fills the tables of docs/case-files.md, laws.md, data.md and others from the models that read case files.
 
     python3 docs/make_reference.py            writes them
     python3 docs/make_reference.py --check    exit code 1 if they are not up to date
@@ -23,7 +23,8 @@ from solver.case.cell_case import CellCase
 from solver.case.schema import case_schema
 from surrogates.families import FAMILIES
 
-DOCUMENTS = [Path(__file__).parent / name for name in ("case-files.md", "laws.md", "data.md", "surrogates.md")]
+NAMES = ("adaptive.md", "case-files.md", "data.md", "laws.md", "surrogates.md")
+DOCUMENTS = [Path(__file__).parent / name for name in NAMES]
 _BLOCK = re.compile(r"(<!-- generated: (\w+) (\w+) -->\n)(?:.*?)(<!-- end -->)", re.DOTALL)
 _NOT_OWN = ("type", "law", "generator", "element", "degree", "quadrature_degree", "formulation")
 """Keys that every law or generator has."""

@@ -16,6 +16,18 @@ TIGHT = (
 SMALLER = {
     "quickstart": ("mesh.divisions=[3, 3]", "load.steps=2", "rves.cell.geometry.resolution=4"),
     "cook_fibre": ("mesh.divisions=[2, 2]", "load.steps=2", "rves.cell.geometry.resolution=4"),
+    "cook_fibre_adaptive": (
+        "mesh.divisions=[2, 2]",
+        "load.steps=4",
+        "rves.cell.geometry.resolution=4",
+        "materials.composite.retrain.explore=200",
+    ),
+    "plate_hole_adaptive": (
+        "mesh.divisions=[2, 2]",
+        "load.steps=6",
+        "rves.cell.geometry.resolution=4",
+        "materials.composite.retrain.explore=200",
+    ),
     "plate_hole_j2": ("mesh.divisions=[2, 2]", "load.steps=6", "rves.cell.geometry.resolution=4"),
     "beam_3d": ("mesh.divisions=[3, 1, 1]", "load.steps=2", "mesh.degree=1", "rves.cell.geometry.resolution=2"),
     "heat_fin": ("mesh.divisions=[5, 2]",),
