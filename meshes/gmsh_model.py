@@ -38,6 +38,13 @@ def gmsh_session(purpose: str) -> Iterator[None]:
             gmsh.finalize()
 
 
+def translation(axis: int, length: float = 1.0) -> list[float]:
+    """The row-major 4 × 4 matrix, as gmsh takes it, of a translation by `length` along `axis`."""
+    matrix = np.eye(4)
+    matrix[axis, 3] = length
+    return list(matrix.ravel())
+
+
 def model_points() -> tuple[FloatArray, IntArray]:
     """All nodes of the current model, (n, 3), and the row of each node tag, (largest tag + 1,), −1 where unused."""
     tags, coordinates, _ = gmsh.model.mesh.getNodes()

@@ -121,8 +121,9 @@ def build_cell_of(case: Case, name: str, comm: MPI.Comm) -> Cell:
     if not hasattr(geometry, "build_generator"):
         raise case.bad_input(("rves", name, "geometry"), "cells from a file are not available in this version")
     laws = section.laws
+    generator = geometry.build_generator(case.source.parent)
     try:
-        mesh = build_cell_mesh(geometry.build_generator(), case.dimension, section.element, tuple(laws), comm)
+        mesh = build_cell_mesh(generator, case.dimension, section.element, tuple(laws), comm)
         bbar = case.cell_formulation(name) == "bbar"
         return build_cell(mesh, laws, case.measure, section.degree, section.boundary, bbar, section.quadrature_degree)
     except MeshError as error:

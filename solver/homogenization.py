@@ -53,7 +53,8 @@ def build_cell_material(case: CellCase) -> RveMaterial:
     assert isinstance(geometry, GeneratorSection)  # files are refused by the checks
     laws = rve.laws
     try:
-        mesh = build_cell_mesh(geometry.build_generator(), case.dimension, rve.element, tuple(laws))
+        generator = geometry.build_generator(case.source.parent)
+        mesh = build_cell_mesh(generator, case.dimension, rve.element, tuple(laws))
         bbar = case.formulation == "bbar"
         cell = build_cell(mesh, laws, case.measure, rve.degree, rve.boundary, bbar, rve.quadrature_degree)
     except MeshError as error:

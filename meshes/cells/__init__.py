@@ -3,20 +3,42 @@
 from meshes.cells.cell_mesh import CellMesh, build_cell_mesh
 from meshes.cells.connectivity import SolidPiece, solid_is_connected, solid_pieces
 from meshes.cells.geometry import CellGeometry
+from meshes.cells.hexagonal import Hexagonal
 from meshes.cells.inclusion import Inclusion
 from meshes.cells.laminate import Laminate
 from meshes.cells.periodicity import boundary_nodes, periodic_map
+from meshes.cells.polycrystal import Polycrystal
+from meshes.cells.random_inclusions import RandomInclusions
+from meshes.cells.voids import Voids
+from meshes.cells.voxels import Voxels
 
-CELL_GENERATORS: dict[str, type[Inclusion] | type[Laminate]] = {"inclusion": Inclusion, "laminate": Laminate}
+CELL_GENERATORS: dict[str, type[CellGeometry]] = {
+    "inclusion": Inclusion,
+    "laminate": Laminate,
+    "hexagonal": Hexagonal,
+    "random_inclusions": RandomInclusions,
+    "voids": Voids,
+    "polycrystal": Polycrystal,
+    "voxels": Voxels,
+}
 """Name in a case file -> generator."""
+
+SIMPLEX_CELLS = frozenset({"inclusion", "hexagonal", "random_inclusions", "voids", "polycrystal"})
+"""Generators that mesh with triangles or tetrahedra only."""
 
 __all__ = [
     "CELL_GENERATORS",
+    "SIMPLEX_CELLS",
     "CellGeometry",
     "CellMesh",
+    "Hexagonal",
     "Inclusion",
     "Laminate",
+    "Polycrystal",
+    "RandomInclusions",
     "SolidPiece",
+    "Voids",
+    "Voxels",
     "boundary_nodes",
     "build_cell_mesh",
     "periodic_map",

@@ -10,6 +10,7 @@ from mpi4py import MPI
 from meshes.cells.geometry import CellGeometry
 from meshes.distribution import distribute, on_root
 from meshes.elements import FloatArray
+from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays
 
 
@@ -49,19 +50,22 @@ def build_cell_mesh(
     Raises:
         MeshError: on all ranks, if the cell cannot be meshed.
     """
-    names = geometry.phase_names(phases)
-    arrays = comm.bcast(on_root(comm, lambda: geometry.build(dimension, element)))
+    names, arrays = comm.bcast(
+        on_root(comm, lambda: (geometry.phase_names(phases), geometry.build(dimension, element)))
+    )
+    if arrays.cell_tags.max() != len(names):
+        raise MeshError(f"the cell has {arrays.cell_tags.max()} phases, given are {len(names)}: {', '.join(names)}")
     tags = {name: tag for tag, name in enumerate(names, start=1)}
     mesh, cell_tags, _, _, _ = distribute(MPI.COMM_SELF, arrays)
     low, high = arrays.points.min(axis=0), arrays.points.max(axis=0)
     size = high - low
-    return CellMesh(mesh, cell_tags, tags, size, float(np.prod(size)), _descriptors(arrays, tags))
+    return CellMesh(mesh, cell_tags, tags, size, float(np.prod(size)), _descriptors(arrays, tags, size))
 
 
-def _descriptors(arrays: MeshArrays, phases: dict[str, int]) -> dict[str, float]:
+def _descriptors(arrays: MeshArrays, phases: dict[str, int], size: FloatArray) -> dict[str, float]:
     volumes = arrays.volumes()
     fractions = {
-        f"volume_fraction_{name}": float(volumes[arrays.cell_tags == tag].sum() / volumes.sum())
+        f"volume_fraction_{name}": float(volumes[arrays.cell_tags == tag].sum() / size.prod())
         for name, tag in phases.items()
     }
     return {**fractions, "elements": float(len(arrays.cells)), "vertices": float(len(arrays.points))}

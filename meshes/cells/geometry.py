@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
+from meshes.elements import Element, FloatArray, element_kind
+from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays
+
+LARGEST = 1_000_000
+"""Most elements of an unstructured cell."""
 
 
 class CellGeometry(Protocol):
@@ -24,3 +31,63 @@ class CellGeometry(Protocol):
             MeshError: the parameters describe no cell, or not with this element.
         """
         ...
+
+
+def edge_lengths(size: tuple[float, ...] | None, dimension: int) -> FloatArray:
+    """Edge lengths of a cell, (d,): `size`, or 1 along each axis.
+
+    Raises:
+        MeshError: there are not as many as dimensions.
+    """
+    if size is None:
+        return np.ones(dimension)
+    if len(size) != dimension:
+        raise MeshError(f"size has {len(size)} edge lengths, a cell in {dimension}D has {dimension}")
+    return np.array(size, dtype=np.float64)
+
+
+def element_length(size: FloatArray, resolution: int, dimension: int) -> float:
+    """Edge length of elements, `resolution` of which lie along the shortest edge of the cell.
+
+    Raises:
+        MeshError: the mesh would be too large to be meant.
+    """
+    length = float(size.min()) / resolution
+    n_elements = {2: 2.3, 3: 8.5}[dimension] * float(np.prod(size)) / length**dimension
+    if n_elements > LARGEST:
+        raise MeshError(f"resolution {resolution} makes some {n_elements:.1g} elements, {LARGEST:.0e} are possible")
+    return length
+
+
+def two_names(kind: str, names: tuple[str, str], given: Sequence[str] | None) -> tuple[str, ...]:
+    """The two phase names of a kind of cell, where the case gives just these.
+
+    Raises:
+        MeshError: it gives others.
+    """
+    if given is not None and set(given) != set(names):
+        raise MeshError(f"the phases of {kind} are {' and '.join(names)}, given are {', '.join(given)}")
+    return names
+
+
+def simplex_kind(what: str, element: str, dimension: int) -> Element:
+    """The element of an unstructured mesh of `what`.
+
+    Raises:
+        MeshError: it is no simplex of this dimension.
+    """
+    kind = element_kind(element, dimension)
+    if not kind.is_simplex:
+        simplex = "triangle" if dimension == 2 else "tetrahedron"
+        raise MeshError(f"{what} cannot be meshed with {element} elements: use {simplex}")
+    return kind
+
+
+def only_in_the_plane(what: str, dimension: int) -> None:
+    """Refuse another dimension than 2.
+
+    Raises:
+        MeshError: always then.
+    """
+    if dimension != 2:
+        raise MeshError(f"{what} is a cell in 2D: set dimension 2")

@@ -12,7 +12,7 @@ from annotated_types import Ge, Lt
 from meshes.cells.periodicity import snapped
 from meshes.elements import ELEMENTS, Element, FloatArray, element_kind
 from meshes.errors import MeshError
-from meshes.gmsh_model import entity_cells, gmsh_session, model_points
+from meshes.gmsh_model import entity_cells, gmsh_session, model_points, translation
 from meshes.mesh_arrays import MeshArrays, no_facets
 
 MATRIX, INCLUSION = 1, 2
@@ -118,13 +118,6 @@ def _enclosed_volumes(kind: Element, entity: int) -> FloatArray:
     vertices = points[facets][:, :, : kind.dimension]
     centre = np.full((len(facets), 1, kind.dimension), 0.5)
     return kind.volumes(np.concatenate([centre, vertices], axis=1))
-
-
-def translation(axis: int) -> list[float]:
-    """The row-major 4 × 4 matrix, as gmsh takes it, of a unit translation along `axis`."""
-    matrix = np.eye(4)
-    matrix[axis, 3] = 1.0
-    return list(matrix.ravel())
 
 
 def interface_size(resolution: int, radius: float) -> float:

@@ -10,7 +10,7 @@ from materials.law import Law
 from materials.laws import LAWS
 from materials.measures import Measure, Physics
 from materials.router import Router
-from meshes.cells import CELL_GENERATORS
+from meshes.cells import CELL_GENERATORS, SIMPLEX_CELLS
 from meshes.errors import MeshError
 from meshes.macro import GENERATORS
 from solver.case.boundary_conditions import MECHANICAL, BoundaryCondition
@@ -247,17 +247,18 @@ def check_geometry(rve: RveSection, path: KeyPath) -> None:
         text = "cells from files are not available in this version, use `generator`"
         raise WrongValue((*path, "geometry", "file"), f"{text}: {', '.join(CELL_GENERATORS)}")
     generator = rve.geometry.build_generator()
-    wanted: tuple[str, ...] = generator.phase_names(None)
     given = tuple(rve.phases)
     try:
         generator.phase_names(given)
     except MeshError as error:
+        wanted: tuple[str, ...] = generator.phase_names(None)
         unknown = [name for name in given if name not in wanted]
         blamed = unknown[:1] if len(given) >= len(wanted) else []
         raise WrongValue((*path, "phases", *blamed), f"{error}; {_phase_remedy(wanted, given)}") from None
-    if rve.geometry.generator == "inclusion" and rve.element not in SIMPLICES:
+    if rve.geometry.generator in SIMPLEX_CELLS and rve.element not in SIMPLICES:
         simplex = "triangle" if DIMENSION[rve.element] == 2 else "tetrahedron"
-        raise WrongValue((*path, "element"), f"a curved inclusion cannot be meshed with {rve.element}, use {simplex}")
+        text = f"a cell of the generator {rve.geometry.generator} cannot be meshed with {rve.element}, use {simplex}"
+        raise WrongValue((*path, "element"), text)
 
 
 def _phase_remedy(wanted: Sequence[str], given: Sequence[str]) -> str:

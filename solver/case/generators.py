@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import create_model, model_validator
@@ -17,10 +18,13 @@ class GeneratorSection(Section):
     generator: str
     """Name of the generator."""
 
-    def build_generator(self) -> Any:
-        """The generator with these parameters."""
+    def build_generator(self, folder: Path = Path()) -> Any:
+        """The generator with these parameters; a `file` is relative to `folder`."""
         names = [field.name for field in dataclasses.fields(self.generator_class)]
-        return self.generator_class(**{name: getattr(self, name) for name in names})
+        values = {name: getattr(self, name) for name in names}
+        if "file" in values:
+            values["file"] = str(folder / values["file"])
+        return self.generator_class(**values)
 
     @model_validator(mode="after")
     def _accepted_by_the_generator(self) -> "GeneratorSection":

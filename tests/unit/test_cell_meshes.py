@@ -11,10 +11,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from meshes.cells import (
     CELL_GENERATORS,
+    SIMPLEX_CELLS,
     CellGeometry,
     CellMesh,
+    Hexagonal,
     Inclusion,
     Laminate,
+    Polycrystal,
+    RandomInclusions,
     boundary_nodes,
     build_cell_mesh,
     periodic_map,
@@ -34,6 +38,9 @@ CELLS: list[tuple[CellGeometry, int, str]] = [
     (Laminate(0.3, "y", 2), 3, "hexahedron"),
     (Laminate(0.6, "x", 1), 2, "triangle"),
     (Laminate(0.6, "x", 1), 3, "hexahedron"),
+    (Hexagonal(0.6, 6), 2, "triangle"),
+    (RandomInclusions(8, 0.4, 0.3, resolution=16, size=(2.0, 1.0)), 2, "triangle"),
+    (Polycrystal(7, seed=2, resolution=8), 2, "triangle"),
 ]
 
 
@@ -134,16 +141,16 @@ def test_periodic_map_identifies_images(geometry: CellGeometry, dimension: int, 
     space = fem.functionspace(cell.mesh, ("Lagrange", degree, (dimension,)))
     master = periodic_map(space, cell.size)
     x = space.tabulate_dof_coordinates()[:, :dimension]
-    shift = x - x[master]
+    shift = (x - x[master]) / cell.size
     assert shift == pytest.approx(np.round(shift), abs=1e-15)
     assert np.array_equal(master[master], master)
     # A node is its own master exactly if it lies on no high face; so all images have one common master.
-    high = np.any(x > 1.0 - 1e-9, axis=1)
+    high = np.any(x > cell.size - 1e-9, axis=1)
     assert np.array_equal(master != np.arange(len(master)), high)
-    corners = np.all((x < 1e-9) | (x > 1 - 1e-9), axis=1)
+    corners = np.all((x < 1e-9) | (x > cell.size - 1e-9), axis=1)
     assert corners.sum() == 2**dimension
     assert len(np.unique(master[corners])) == 1
-    assert np.array_equal(boundary_nodes(space, cell.size), np.any((x < 1e-9) | (x > 1 - 1e-9), axis=1))
+    assert np.array_equal(boundary_nodes(space, cell.size), np.any((x < 1e-9) | (x > cell.size - 1e-9), axis=1))
 
 
 @pytest.mark.parametrize(("geometry", "dimension", "element"), CELLS)
@@ -317,4 +324,6 @@ def test_case_parameters_are_checked(name: str, parameters: dict[str, object], k
 def test_generators_are_made_from_case_parameters() -> None:
     made = TypeAdapter(CELL_GENERATORS["inclusion"]).validate_python({"volume_fraction": 0.2, "resolution": 4})
     assert made == Inclusion(0.2, 4)
-    assert set(CELL_GENERATORS) == {"inclusion", "laminate"}
+    names = {"inclusion", "laminate", "hexagonal", "random_inclusions", "voids", "polycrystal", "voxels"}
+    assert set(CELL_GENERATORS) == names
+    assert set(CELL_GENERATORS) > SIMPLEX_CELLS

@@ -40,18 +40,16 @@ PLASTIC = law("j2", E=1000.0, nu=0.3, yield_stress=5.0, hardening=20.0)
 def make_cell(
     measure: Measure,
     geometry: CellGeometry,
-    laws: tuple[Law, Law],
+    laws: tuple[Law, ...],
     element: str,
     degree: int,
     bbar: bool = False,
     boundary: str = "periodic",
     settings: NewtonSettings = TIGHT,
 ) -> RveMaterial:
-    """A cell as a material; `laws` are those of matrix and inclusion, or of the first and the second layer."""
-    inclusion = isinstance(geometry, Inclusion)
-    names = ("matrix", "inclusion") if inclusion else ("first", "second")
-    mesh = build_cell_mesh(geometry, measure.dimension, element, None if inclusion else names)
-    cell = build_cell(mesh, dict(zip(names, laws, strict=True)), measure, degree, boundary, bbar)
+    """A cell as a material; `laws` are those of its phases in the order of the generator."""
+    mesh = build_cell_mesh(geometry, measure.dimension, element)
+    cell = build_cell(mesh, dict(zip(mesh.phases, laws, strict=True)), measure, degree, boundary, bbar)
     return RveMaterial(cell, settings)
 
 

@@ -1,16 +1,22 @@
 """Homogenised stiffness between Reuss and Voigt for every cell, and bulk modulus within Hashin–Shtrikman."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from materials.law_material import LawMaterial
 from materials.measures import FloatArray, Measure, Physics
+from meshes.cells import CellGeometry, Hexagonal, Polycrystal, RandomInclusions, Voids, Voxels
 from tests.verification.cells import ELEMENTS, SOFT, STIFF, evaluate_one, fibre, law, layers, make_cell, sphere
 
 CELLS = [
     (2, fibre(8), "triangle", 0.3),
     *((2, layers(normal), element, 0.6) for normal in "xy" for element in ELEMENTS[2]),
     (3, sphere(3), "tetrahedron", 0.2),
+    (2, Hexagonal(0.5, 6), "triangle", 0.5),
+    (2, RandomInclusions(5, 0.4, 0.3, resolution=10, size=(1.5, 1.0)), "triangle", 0.4),
+    (2, Polycrystal(5, 2, resolution=8), "triangle", None),
     *((3, layers(normal), element, 0.6) for normal in "xyz" for element in ELEMENTS[3]),
 ]
 
@@ -25,12 +31,33 @@ def stiffness_of(phase_law, measure: Measure) -> FloatArray:
 @pytest.mark.parametrize("physics", [Physics.SMALL_STRAIN, Physics.HEAT])
 @pytest.mark.parametrize(("dimension", "geometry", "element", "stiff_fraction"), CELLS)
 def test_between_reuss_and_voigt(
-    dimension: int, geometry, element: str, stiff_fraction: float, physics: Physics, boundary: str
+    dimension: int, geometry, element: str, stiff_fraction: float | None, physics: Physics, boundary: str
 ) -> None:
+    assert_between_reuss_and_voigt(dimension, geometry, element, stiff_fraction, physics, boundary)
+
+
+@pytest.mark.parametrize("boundary", ["periodic", "linear"])
+@pytest.mark.parametrize("physics", [Physics.SMALL_STRAIN, Physics.HEAT])
+@pytest.mark.parametrize(("shape", "element"), [((4, 3), "quadrilateral"), ((3, 2, 2), "hexahedron")])
+def test_voxels_are_between_reuss_and_voigt(
+    shape: tuple[int, ...], element: str, physics: Physics, boundary: str, tmp_path: Path
+) -> None:
+    labels = np.random.default_rng(1).integers(0, 2, shape)
+    np.save(tmp_path / "labels.npy", labels)
+    geometry = Voxels(str(tmp_path / "labels.npy"))
+    assert_between_reuss_and_voigt(len(shape), geometry, element, float(labels.mean()), physics, boundary)
+
+
+def assert_between_reuss_and_voigt(
+    dimension: int, geometry: CellGeometry, element: str, stiff_fraction: float | None, physics: Physics, boundary: str
+) -> None:
+    """In the sense of Loewner; None takes the fraction of the mesh."""
     measure = Measure(physics, dimension)
     cell = make_cell(measure, geometry, (SOFT[physics], STIFF[physics]), element, 1, boundary=boundary)
     cell.bind(np.zeros(1, dtype=np.int64))
     tangent = evaluate_one(cell, measure.rest).tangent[0]
+    if stiff_fraction is None:
+        stiff_fraction = cell.cell.mesh.descriptors["volume_fraction_grain_2"]
     soft, stiff = stiffness_of(SOFT[physics], measure), stiffness_of(STIFF[physics], measure)
     voigt = (1.0 - stiff_fraction) * soft + stiff_fraction * stiff
     reuss = np.linalg.inv((1.0 - stiff_fraction) * np.linalg.inv(soft) + stiff_fraction * np.linalg.inv(stiff))
@@ -39,6 +66,30 @@ def test_between_reuss_and_voigt(
     assert np.linalg.eigvalsh(tangent - reuss).min() > -rounding
     # The bounds differ, so that a cell cannot meet both by accident.
     assert np.linalg.eigvalsh(voigt - reuss).max() > 0.05 * np.abs(voigt).max()
+
+
+def test_voids_soften_beyond_their_volume() -> None:
+    """No direction conducts more than Voigt, and one at most as much as the bound of Hashin and Shtrikman (1962)."""
+    measure, porosity = Measure(Physics.HEAT, 2), 0.3
+    cell = make_cell(measure, Voids(3, porosity, 0.2, resolution=12), (law("conductive", k=2.0),), "triangle", 2)
+    cell.bind(np.zeros(1, dtype=np.int64))
+    least, most = np.linalg.eigvalsh(evaluate_one(cell, measure.rest).tangent[0])
+    assert most < 2.0 * (1.0 - porosity)
+    assert 0.8 < least / (2.0 * (1.0 - porosity) / (1.0 + porosity)) < 1.0
+
+
+@pytest.mark.parametrize("volume_fraction", [0.2, 0.5, 0.75])
+@pytest.mark.parametrize("ratio", [0.1, 20.0])
+def test_conductivity_of_a_hexagonal_array(volume_fraction: float, ratio: float) -> None:
+    """Series of Perrins, McKenzie and McPhedran (1979), Proc. R. Soc. Lond. A 369, 207, eq. 14; isotropic."""
+    measure = Measure(Physics.HEAT, 2)
+    laws = (law("conductive", k=1.0), law("conductive", k=ratio))
+    cell = make_cell(measure, Hexagonal(volume_fraction, 16), laws, "triangle", 2)
+    cell.bind(np.zeros(1, dtype=np.int64))
+    f, t = volume_fraction, (1.0 + ratio) / (1.0 - ratio)
+    higher = 0.075422 * t * f**6 / (t**2 - 1.060283 * f**12) + 0.000076 * f**12 / t
+    exact = 1.0 - 2.0 * f / (t + f - higher)
+    assert evaluate_one(cell, measure.rest).tangent[0] == pytest.approx(exact * np.eye(2), rel=2e-3, abs=2e-3)
 
 
 @pytest.mark.parametrize("volume_fraction", [0.1, 0.3, 0.5])
