@@ -155,8 +155,12 @@ class Material(ABC):
         """
         return 0
 
-    def learn(self, step: int) -> Lesson | None:
-        """After the commit of increment `step`: time to check and to learn. Collective."""
+    def learn(self, step: int, growth: float = np.inf) -> Lesson | None:
+        """After the commit of increment `step`: time to check and to learn. Collective.
+
+        The load will be up to `growth` times the largest so far, at least 1; infinite where nobody knows.
+        """
+        del step, growth  # it knows what it knows
         return None
 
     def annotation(self, name: str) -> FloatArray:

@@ -39,7 +39,7 @@ class Learner(Protocol):
     def due(self, step: int) -> bool:
         """Whether to train after this increment."""
 
-    def plan_ahead(self, step: int, gradient: FloatArray) -> FloatArray | None:
+    def plan_ahead(self, step: int, gradient: FloatArray, growth: float) -> FloatArray | None:
         """Paths (p, s, g) that the exact path should be asked for before training, the run being at (n, g)."""
 
     def train(self, step: int) -> bool:
@@ -125,16 +125,19 @@ class Learning:
         columns = zip(*(columns for _, columns in parts), strict=True)
         return Handed(everything[order], tuple(np.concatenate(column)[order] for column in columns))
 
-    def explore(self, step: int, gradient: FloatArray, solve: Callable[[IntArray, FloatArray], Trajectory]) -> int:
+    def explore(
+        self, step: int, growth: float, gradient: FloatArray, solve: Callable[[IntArray, FloatArray], Trajectory]
+    ) -> int:
         """Ask the exact path for what the learner wants to know ahead; how many states became known.
 
         Args:
             step: the increment that was accepted.
+            growth: how many times the largest load so far is still to come.
             gradient: committed gradients of the points of this rank, (n, g).
             solve: the exact path along paths (p, s, g), whose ids are negative.
         """
         everywhere = self.gather(np.arange(len(gradient)), gradient)
-        paths = self.ask(lambda learner: learner.plan_ahead(step, everywhere.arrays[0]))
+        paths = self.ask(lambda learner: learner.plan_ahead(step, everywhere.arrays[0], growth))
         if paths is None or len(paths) == 0:
             return 0
         mine = np.arange(self.comm.rank, len(paths), self.comm.size)

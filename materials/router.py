@@ -106,6 +106,8 @@ class Router(Material):
         self._parked.bind(self.point_ids[:0])
         self._pinned = np.zeros(n, dtype=bool)
         """Points that stay on the exact material for the next attempt."""
+        self._rejected = False
+        """Whether the last attempt was."""
         self._step = self._rounds = self._refused = 0
         self._jump = 0.0
         """Largest relative change of the flux where the material of a point changed, in this increment."""
@@ -260,7 +262,7 @@ class Router(Material):
         if self._fast is not None:
             self._fast.commit()
         self._gradient, self._flux, self._fast_flux = self._last.gradient, self._last.flux, self._last.fast_flux
-        self._pinned[:] = False
+        self._pinned[:] = self._rejected = False
         self._costs.increments += self._fast is not None
         if self.remembers:
             known = np.full_like(self._flux, np.nan)
@@ -271,9 +273,15 @@ class Router(Material):
             self._exact_tangent.append(self._last.tangent.copy())
 
     def revert(self) -> None:
-        """Revert both; points at which the surrogate had no answer are not left to it in the next attempt."""
-        if self._last is not None and self._last.fast_flux is not None and not self._watch:
-            self._pinned |= ~np.isfinite(self._last.fast_flux).all(axis=1)
+        """Revert both.
+
+        Points at which the surrogate was not to be trusted are not left to it in the next attempt, and after a second
+        rejection in a row none is, so that no surrogate keeps a run from going on.
+        """
+        if self._fast is not None and self._last is not None and self._last.fast_flux is not None and not self._watch:
+            self._pinned |= ~(np.isfinite(self._last.fast_flux).all(axis=1) & self._fast.trusted())
+            self._pinned[:] |= self._rejected
+            self._rejected = True
         self._exact.revert()
         if self._fast is not None:
             self._fast.revert()
@@ -287,10 +295,10 @@ class Router(Material):
         kinds[self._rows] = self._exact.kinds()
         return kinds
 
-    def learn(self, step: int) -> Lesson:
-        """Hand in the exact answers, audit, and train when it is time. Collective."""
+    def learn(self, step: int, growth: float = np.inf) -> Lesson:
+        """Hand in the exact answers, audit, and train when it is time; see `Material.learn`. Collective."""
         began = time.perf_counter()
-        learning, last = self._learning, self._last
+        learning, last, self._last = self._learning, self._last, None
         if last is None:
             raise RuntimeError("nothing to learn from: no increment was committed")
         self._step = step
@@ -306,7 +314,7 @@ class Router(Material):
             samples = self._hand_in(step, last)
             if learning.ask(lambda learner: learner.due(step)):
                 with self._costs.spend("explored"):
-                    samples += learning.explore(step, self._gradient, self._solve_paths)
+                    samples += learning.explore(step, growth, self._gradient, self._solve_paths)
                 with self._costs.spend("training"):
                     retrained = int(learning.train(step))
         if retrained or narrowed:

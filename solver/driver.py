@@ -132,7 +132,7 @@ class Driver:
         self.progress = Progress(step, time, size.size, size.easy_steps, reference)
         seconds = {part: value - seconds_before[part] for part, value in problem.points.seconds.items()}
         counts = problem.counts()
-        lesson = problem.points.learn(step)
+        lesson = problem.points.learn(step, self.load_factor.growth(time, self.stepping.end))
         record = self._record(attempt, solved, cutbacks, counts, seconds, lesson, clock.perf_counter() - started)
         for observer in observers:
             observer.accepted(problem, record)

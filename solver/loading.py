@@ -31,6 +31,14 @@ class LoadFactor:
         times, values = zip(*self.breakpoints, strict=True)
         return float(np.interp(time, times, values))
 
+    def growth(self, time: float, end: float) -> float:
+        """Largest size of the factor up to `end` over the largest up to `time`; infinite if that is zero."""
+        so_far, in_all = (
+            max(abs(self(t)) for t in (0.0, until, *(t for t, _ in self.breakpoints if 0.0 <= t <= until)))
+            for until in (time, end)
+        )
+        return in_all / so_far if so_far > 0.0 else np.inf
+
 
 class Prescribed:
     """Prescribed unknowns: load factor · scaled + constant. A later condition on an unknown replaces an earlier one.

@@ -121,9 +121,10 @@ class MaterialPoints:
             self._spend(name, time.perf_counter() - started)
         return moved
 
-    def learn(self, step: int) -> Lesson:
-        """Let every material check and learn; what they did together. Collective."""
-        lessons = [lesson for material in self.materials.values() if (lesson := material.learn(step)) is not None]
+    def learn(self, step: int, growth: float) -> Lesson:
+        """Let every material check and learn; what they did together. See `Material.learn`. Collective."""
+        told = (material.learn(step, growth) for material in self.materials.values())
+        lessons = [lesson for lesson in told if lesson is not None]
         errors = [lesson.audit_error for lesson in lessons if np.isfinite(lesson.audit_error)]
         return Lesson(
             sum(lesson.unseen for lesson in lessons),

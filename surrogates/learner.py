@@ -42,6 +42,8 @@ _RAY_STEPS = 5
 _PATH_STEPS = (10, 40)
 _EACH = 1_000_003
 """Sets the random streams of one increment apart from those of the next."""
+_MARGIN = 1.3
+"""Strains grow by up to this factor more than the load, as a rule."""
 _KNOWN = 0.2
 """A ray whose end is nearer to a known state than this part of its length would teach nothing."""
 
@@ -145,17 +147,21 @@ class Learner:
         wanted = 1 if pressed else self.settings.samples * 2 ** self._kept_in_a_row()
         return step - last["step"] >= self.settings.every and known - last["states"] >= wanted
 
-    def plan_ahead(self, step: int, gradient: FloatArray) -> FloatArray | None:
+    def plan_ahead(self, step: int, gradient: FloatArray, growth: float = math.inf) -> FloatArray | None:
         """Paths (p, s, g) that the exact path should be asked for before training; None if there is nothing to ask.
 
         Args:
             step: number of the increment that was accepted.
             gradient: where all points of the run are, (n, g).
+            growth: how many times its largest size so far the load still reaches, if that is known. What lies a good
+                deal beyond is not asked for: it would only make the network worse where the run goes.
         """
+        reach = min(self.settings.reach, _MARGIN * growth)
         self._explored_from = self.experience.new_id
         if not self.settings.explored:
             return None
-        paths = self._paths_ahead(step) if self.experience.remembers else self._rays_ahead(step, gradient)
+        remembers = self.experience.remembers
+        paths = self._paths_ahead(step, reach) if remembers else self._rays_ahead(step, gradient, reach)
         if not len(paths):
             return None
         states = paths.shape[0] * paths.shape[1]
@@ -317,10 +323,10 @@ class Learner:
             log.warning("version %d of the surrogate is trusted nowhere: more states may help", self.version)
         return self.version
 
-    def _rays_ahead(self, step: int, gradient: FloatArray) -> FloatArray:
+    def _rays_ahead(self, step: int, gradient: FloatArray, reach: float) -> FloatArray:
         """Rays through the states of the run whose ends have no known state near them, (p, s, g)."""
         settings, count = self.settings, self.settings.explored // _RAY_STEPS
-        rays = rays_ahead(self.measure, gradient, settings.reach, count, _RAY_STEPS, settings.seed + _EACH * step)
+        rays = rays_ahead(self.measure, gradient, reach, count, _RAY_STEPS, settings.seed + _EACH * step)
         known = logarithmic_strain(self.measure, self.experience.rows.gradient)
         ends = logarithmic_strain(self.measure, rays[:, -1])
         if not len(known) or not len(ends):
@@ -328,19 +334,19 @@ class Learner:
         distance, _ = cKDTree(known).query(ends)
         return rays[distance > _KNOWN * np.linalg.norm(ends, axis=1)]
 
-    def _paths_ahead(self, step: int) -> FloatArray:
+    def _paths_ahead(self, step: int, reach: float) -> FloatArray:
         """Paths that go on from those of points, unless such have been asked for and most of their reach is left."""
         settings, rows = self.settings, self.experience.rows
         points, count = np.unique(rows.id[rows.id >= 0], return_counts=True)
         size = np.linalg.norm(logarithmic_strain(self.measure, rows.gradient), axis=1)
         reached, explored = (float(size[of].max(initial=0.0)) for of in (rows.id >= 0, rows.id < 0))
-        if explored > 0.5 * (1.0 + settings.reach) * reached:
+        if explored > 0.5 * (1.0 + reach) * reached:
             return np.zeros((0, 1, self.measure.size))
         longest = int(count.max(initial=0))
         observed = rows.gradient[np.isin(rows.id, points[count == longest])].reshape(-1, longest, self.measure.size)
         steps = int(np.clip(2 * longest, *_PATH_STEPS))
         asked, seed = max(settings.explored // steps, 1), settings.seed + _EACH * step
-        return paths_ahead(self.measure, observed, settings.reach, asked, steps, seed)
+        return paths_ahead(self.measure, observed, reach, asked, steps, seed)
 
     def _store(self) -> None:
         """Bring the folder up to date."""

@@ -81,7 +81,7 @@ class Notebook:
     def due(self, step: int) -> bool:
         return step == self._ready_at
 
-    def plan_ahead(self, step: int, gradient: FloatArray) -> FloatArray | None:
+    def plan_ahead(self, step: int, gradient: FloatArray, growth: float) -> FloatArray | None:
         return self.plan
 
     def train(self, step: int) -> bool:
