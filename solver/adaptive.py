@@ -4,9 +4,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mpi4py import MPI
 
+from materials.interface import Status
 from materials.learning import Learning
+from materials.measures import FloatArray
 from materials.router import Router
 from rve.cell import Cell
 from rve.equilibrium import NewtonSettings
@@ -47,16 +50,15 @@ def build_router(
     if directory is not None:
         _check_apart(case, name, directory)
     settings = learner_settings(case, section)
-    known = Experience(case.measure, cell.state_size > 0)
+    cell_settings = NewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
+    known = Experience(case.measure, cell.state_size > 0, tangent_at_rest=_tangent_at_rest(cell, cell_settings))
     if section.data is not None:
         path = case.file_path(section.data)
         dataset = read_dataset(path)
         check_dataset(case, section.surrogate, dataset, path)
         known.seed_from(dataset)
     if model is not None:
-        problem = _untrusted(model, settings)
-        if problem:
-            raise case.bad_input(("materials", name, "model"), problem)
+        check_trust(case, name, model)
     learner = None
     if comm.rank == 0:
         folder, samples = (None, None) if directory is None else learned(directory, name)
@@ -68,7 +70,6 @@ def build_router(
         lambda model: JudgedSurrogate(model, name),
         lambda ids, step: chosen(ids, None if remembers else step, audit.fraction, audit.seed),
     )
-    cell_settings = NewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
     return Router(
         lambda: RveMaterial(cell, cell_settings),
         learning,
@@ -77,6 +78,14 @@ def build_router(
         by_clock=not section.retrain.deterministic,
         watch=section.mode == "iterate",
     )
+
+
+def _tangent_at_rest(cell: Cell, settings: NewtonSettings) -> FloatArray | None:
+    """Tangent of the undeformed cell, (g, g), if it has one."""
+    material = RveMaterial(cell, settings)
+    material.bind(np.zeros(1, dtype=np.int64))
+    response = material.evaluate(cell.measure.rest[None], 1.0)
+    return response.tangent[0] if response.status[0] == Status.OK else None
 
 
 def _check_apart(case: Case, name: str, directory: Path) -> None:
@@ -90,19 +99,24 @@ def _check_apart(case: Case, name: str, directory: Path) -> None:
             raise case.bad_input(("materials", name, key), text)
 
 
-def _untrusted(model: Model, settings: LearnerSettings) -> str:
-    """Why a model cannot say where it is to be trusted as the settings ask, in words; empty if it can."""
-    trust, calibration = model.trust, model.calibration
+def check_trust(case: Case, name: str, model: Model) -> None:
+    """The model of an adaptive material can say where it is to be trusted, as the case asks.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    section: Any = case.materials[name]
+    trust, calibration, wanted = model.trust, model.calibration, section.trust
     if trust is None or calibration is None:
-        return "the model has no calibrated trust; train it again"
+        raise case.bad_input(("materials", name, "model"), "the model has no calibrated trust; train it again")
     if (trust.name, calibration.tolerance, calibration.confidence) != (
-        settings.trust,
-        settings.tolerance,
-        settings.confidence,
+        wanted.measure,
+        wanted.tolerance,
+        wanted.confidence,
     ):
         found = f"by {trust.name}, tolerance {calibration.tolerance:g}, confidence {calibration.confidence:g}"
-        return f"the trust of the model was calibrated otherwise ({found}); set `trust` to that"
-    return ""
+        text = f"the trust of the model was calibrated otherwise ({found}); set `trust` to that"
+        raise case.bad_input(("materials", name, "model"), text)
 
 
 def learner_settings(case: Case, section: AdaptiveMaterialSection) -> LearnerSettings:

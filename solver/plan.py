@@ -12,10 +12,12 @@ from mpi4py import MPI
 from meshes.macro import MacroMesh
 from meshes.shape_gradients import default_quadrature_degree
 from rve.material import RveMaterial
+from solver.adaptive import check_trust
 from solver.build import build_cell_of, build_mesh, check_names, load_model_of
 from solver.case.case import Case
 from solver.case.materials import AdaptiveMaterialSection, RveMaterialSection, SurrogateMaterialSection
 from solver.results.point_location import PointOutsideMesh, locate
+from solver.surrogate_training import check_recipe
 
 EVALUATIONS_PER_INCREMENT = 4
 """Newton iterations of an increment that the estimate of RVE solves assumes."""
@@ -35,6 +37,8 @@ class MaterialPlan(NamedTuple):
     """Admissible dofs of one RVE; None without an RVE."""
     rve_points: int | None
     """Integration points in one RVE; None without an RVE."""
+    learns: bool = False
+    """Whether a surrogate answers at a part of the points that nobody knows beforehand."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,13 @@ class Plan:
     materials: tuple[MaterialPlan, ...]
 
     @property
+    def learns(self) -> bool:
+        """Whether memory and solves are upper bounds, since some material learns."""
+        return any(material.learns for material in self.materials)
+
+    @property
     def rve_solves(self) -> int:
-        """Estimated RVE solves of the run."""
+        """Estimated RVE solves of the run, with an RVE at all points of materials that learn."""
         points = sum(material.points for material in self.materials if material.rve_dofs is not None)
         return points * self.increments * EVALUATIONS_PER_INCREMENT
 
@@ -77,7 +86,10 @@ def make_plan(case: Case, comm: MPI.Comm) -> Plan:
         quadrature_degree = default_quadrature_degree(element, degree)
     points_per_cell = _points_per_cell(macro, quadrature_degree)
     cells = _cells_by_material(case, macro)
-    materials = tuple(_material_plan(case, name, owned * points_per_cell, comm) for name, owned in cells.items())
+    increments = max(case.load.steps, math.ceil(case.load.end / case.load.max_step * (1 - 1e-12)))
+    materials = tuple(
+        _material_plan(case, name, owned * points_per_cell, increments, comm) for name, owned in cells.items()
+    )
     local = points_per_cell * sum(
         owned * plan.bytes_per_point for owned, plan in zip(cells.values(), materials, strict=True)
     )
@@ -92,7 +104,7 @@ def make_plan(case: Case, comm: MPI.Comm) -> Plan:
         points=n_cells * points_per_cell,
         ranks=comm.size,
         largest_rank_bytes=comm.allreduce(local, MPI.MAX),
-        increments=max(case.load.steps, math.ceil(case.load.end / case.load.max_step * (1 - 1e-12))),
+        increments=increments,
         materials=materials,
     )
 
@@ -112,22 +124,33 @@ def _cells_by_material(case: Case, macro: MacroMesh) -> dict[str, int]:
     return counts
 
 
-def _material_plan(case: Case, name: str, local_points: int, comm: MPI.Comm) -> MaterialPlan:
+def _material_plan(case: Case, name: str, local_points: int, increments: int, comm: MPI.Comm) -> MaterialPlan:
     section = case.materials[name]
     points = comm.allreduce(local_points)
     if isinstance(section, RveMaterialSection | AdaptiveMaterialSection):
         cell = build_cell_of(case, section.rve, comm)
         micro_points = sum(phase.n_points for phase in cell.phases)
         response = f"RVE {section.rve}, {case.cell_formulation(section.rve)}"
+        size, learns = RveMaterial(cell).bytes_per_point, isinstance(section, AdaptiveMaterialSection)
         if isinstance(section, AdaptiveMaterialSection):
+            check_recipe(case, section.surrogate)
             response += f", or surrogate {section.surrogate} where it is trusted"
-        return MaterialPlan(name, response, points, RveMaterial(cell).bytes_per_point, cell.n_dofs, micro_points)
+            if section.model is not None:
+                check_trust(case, name, load_model_of(case, name, comm))
+            if cell.state_size > 0:
+                size += increments * _remembered_bytes(case.measure.size)
+        return MaterialPlan(name, response, points, size, cell.n_dofs, micro_points, learns)
     if isinstance(section, SurrogateMaterialSection):
         model = load_model_of(case, name, comm)
         response = f"surrogate {section.model or section.onnx}, {model.family.name}"
         return MaterialPlan(name, response, points, 0, None, None)
     (law,) = case.laws_of(name)
     return MaterialPlan(name, f"law {law.name}", points, 8 * 2 * law.state_size, None, None)
+
+
+def _remembered_bytes(g: int) -> int:
+    """Memory of one increment of the history of a point: gradient, flux and tangent with g gradient components."""
+    return 8 * (2 * g + g**2)
 
 
 def _check_points(case: Case, macro: MacroMesh) -> None:

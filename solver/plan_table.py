@@ -20,13 +20,29 @@ def print_plan(title: str, plan: Plan, plain: bool = False) -> None:
     sizes.add_column(justify="right")
     sizes.add_column()
     plural = "s" if plan.ranks > 1 else ""
+    fullest, solves = (
+        f"on {plan.ranks} rank{plural}, the fullest",
+        f"{EVALUATIONS_PER_INCREMENT} per point and increment",
+    )
+    if plan.learns:
+        fullest, solves = f"{fullest}, with an RVE at all points", f"at most, {solves}, as if nothing were learned"
+    else:
+        solves = f"estimated, {solves}"
     for name, value, note in (
         ("macro elements", f"{plan.cells:,}", f"{plan.element}, degree {plan.degree}, {plan.formulation}"),
         ("macro dofs", f"{plan.dofs:,}", ""),
         ("integration points", f"{plan.points:,}", ""),
         ("increments", f"{plan.increments:,}", "nominal"),
-        ("state memory per rank", memory(plan.largest_rank_bytes), f"on {plan.ranks} rank{plural}, the fullest"),
-        ("RVE solves", f"{plan.rve_solves:,}", f"estimated, {EVALUATIONS_PER_INCREMENT} per point and increment"),
+        (
+            "state memory per rank",
+            memory(plan.largest_rank_bytes),
+            fullest,
+        ),
+        (
+            "RVE solves",
+            f"{plan.rve_solves:,}",
+            solves,
+        ),
     ):
         sizes.add_row(name, value, note)
     console.print(sizes)

@@ -179,6 +179,11 @@ def _trust_line(model: Model) -> str:
 
 
 def check_recipe(case: Case, name: str) -> None:
+    """A recipe can be trained for its cell.
+
+    Raises:
+        BadInput: it cannot, in this version or at all.
+    """
     recipe = case.surrogates[name]
     if recipe.family not in FAMILIES:
         text = f"family {recipe.family} is not available in this version, use {' or '.join(FAMILIES)}"
