@@ -60,6 +60,14 @@ class Hardening:
         if self.exponent is not None and self.exponent > 1.0:
             raise ValueError(f"exponent must be at most 1, got {self.exponent}")
 
+    def check_yield_stress(self, yield_stress: float) -> None:
+        """Raise ValueError if Voce hardening would soften from this initial yield stress."""
+        if self.saturation_stress is not None and self.saturation_stress < yield_stress:
+            raise ValueError(
+                f"saturation_stress must be at least the yield_stress {yield_stress}, got {self.saturation_stress}; "
+                f"it is the yield stress that hardening tends to, not what it adds"
+            )
+
     def parameters(self, yield_stress: float) -> FloatArray:
         """What `yield_stress_after` reads, (5,): type, initial yield stress, H, and two numbers of the type."""
         if self.type == "voce":

@@ -26,10 +26,15 @@ class Law(ABC):
     """The physics the law is for; None: any."""
     symmetric: ClassVar[bool] = True
     """Whether the tangent is always symmetric."""
+    isochoric_flow: ClassVar[bool] = False
+    """Whether it flows without change of volume, so that linear elements lock with full integration."""
     void: ClassVar[bool] = False
     """Whether nothing is there: a cell removes the elements of such a phase and keeps their volume."""
     state_layout: ClassVar[dict[str, tuple[int, ...]]] = {}
-    """Name and shape of each state variable, in the order in which they fill the flat state vector."""
+    """Name and shape of each state variable, in the order in which they fill the flat state vector.
+
+    A law whose parameters decide how many there are gives each instance its own in `__post_init__`.
+    """
     point: ClassVar[Callable[..., int]]
     """The point function (`materials.compilation.point_law`), wrapped in `staticmethod`."""
 

@@ -52,6 +52,15 @@ def strain_difference(square: float, other: float) -> float:
 
 
 @jit
+def divided_logarithm(square: float, other: float) -> float:
+    """(ln λ − ln λ') / (λ² − λ'²), of squared stretches, with its limit 1 / (2 λ²) where they are equal."""
+    ratio = (square - other) / other
+    if ratio == 0.0:
+        return 0.5 / other
+    return 0.5 * math.log1p(ratio) / (ratio * other)
+
+
+@jit
 def divided_power(exponent: float, difference: float) -> float:
     """(e^(exponent δ) − 1) / (e^(2 δ) − 1), with its limit exponent / 2 at δ = 0."""
     if difference == 0.0:

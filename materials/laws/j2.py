@@ -84,6 +84,7 @@ class J2(Law):
 
     name = "j2"
     physics = Physics.SMALL_STRAIN
+    isochoric_flow = True
     state_layout: ClassVar[dict[str, tuple[int, ...]]] = {"plastic_strain": (6,), "equivalent_plastic_strain": ()}
     point = staticmethod(j2)
 
@@ -99,12 +100,7 @@ class J2(Law):
     def __post_init__(self) -> None:
         """Check that Voce hardening does not soften."""
         super().__post_init__()
-        saturation = self._hardening.saturation_stress
-        if saturation is not None and saturation < self.yield_stress:
-            raise ValueError(
-                f"saturation_stress must be at least the yield_stress {self.yield_stress}, got {saturation}; "
-                f"it is the yield stress that hardening tends to, not what it adds"
-            )
+        self._hardening.check_yield_stress(self.yield_stress)
 
     @property
     def _hardening(self) -> Hardening:

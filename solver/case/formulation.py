@@ -6,13 +6,10 @@ from materials.law import Law
 from materials.measures import Physics
 from solver.case.discretization import SIMPLICES
 
-ISOCHORIC_FLOW = frozenset({"j2"})
-"""Laws whose plastic flow preserves volume, so that linear elements lock with full integration."""
-
 
 def flows_isochorically(laws: Iterable[Law]) -> bool:
     """Whether any of the laws locks linear elements once it flows."""
-    return any(law.name in ISOCHORIC_FLOW for law in laws)
+    return any(law.isochoric_flow for law in laws)
 
 
 def default_formulation(physics: Physics, element: str, degree: int, laws: Iterable[Law]) -> str:

@@ -1,5 +1,6 @@
 """What a case may contain but probably does not mean; said once, never an error."""
 
+from materials.measures import Physics
 from solver.case.case import Case
 from solver.case.discretization import SIMPLICES
 from solver.case.errors import KeyPath
@@ -13,7 +14,9 @@ def suspicions(case: Case) -> list[str]:
     def warn(path: KeyPath, text: str) -> None:
         found.append(str(case.bad_input(path, text)))
 
-    remedy = "use degree 2, or quadrilaterals/hexahedra, which average the dilatation by default"
+    remedy = "use degree 2"
+    if case.physics is Physics.SMALL_STRAIN:
+        remedy += ", or quadrilaterals/hexahedra, which average the dilatation by default"
     for name, rve in case.rves.items():
         if rve.element in SIMPLICES and rve.degree == 1 and flows_isochorically(rve.laws.values()):
             warn(("rves", name, "degree"), f"J2 on linear simplices locks once it flows; {remedy}")

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
+from scipy.spatial.transform import Rotation
 
 from materials.hardening import Hardening
 from materials.law import Law
 from materials.law_material import LawMaterial
 from materials.laws import LAWS
+from materials.laws.chaboche import BackStress
+from materials.laws.viscoelastic import MaxwellBranch
 from materials.measures import Measure, Physics
 
 N = 12
@@ -23,6 +27,14 @@ J2_LAWS = [
     pytest.param(LAWS["j2"](E=70e3, nu=0.3, yield_stress=100.0, hardening=hardening), id=name)
     for name, hardening in HARDENINGS.items()
 ]
+CHABOCHE = LAWS["chaboche"](
+    E=70e3,
+    nu=0.3,
+    yield_stress=100.0,
+    hardening=Hardening(type="swift", reference_strain=2e-3, exponent=0.25),
+    back_stresses=(BackStress(modulus=20e3, recovery=250.0), BackStress(modulus=3e3, recovery=10.0)),
+)
+J2_LAWS.append(pytest.param(CHABOCHE, id="chaboche"))
 HYPERELASTIC = [
     LAWS[name](E=100.0, nu=nu) for name in ("neo_hookean", "saint_venant_kirchhoff") for nu in (0.0, 0.45)
 ] + [
@@ -121,16 +133,54 @@ def test_hyperelastic_tangent_under_strong_compression(law: Law) -> None:
     assert_second_order(remainders(law, F, 0.004 * np.random.default_rng(9).standard_normal((N, 9)), []))
 
 
+VISCOELASTIC = LAWS["viscoelastic"](
+    E=1.0, nu=0.3, branches=(MaxwellBranch(shear=3.0, time=0.5), MaxwellBranch(shear=1.0, bulk=2.0, time=4.0))
+)
+J2_FINITE = LAWS["j2_finite"](
+    E=200.0,
+    nu=0.3,
+    yield_stress=1.0,
+    hardening=Hardening(type="voce", saturation_stress=1.8, rate=4.0, H=0.5),
+)
+
+
+def small_rotated(seed: int, size: float) -> np.ndarray:
+    """N random deformation gradients of Hencky strains whose deviator has the norm `size`, turned at random."""
+    tensor = Measure(Physics.SMALL_STRAIN, 3).to_tensor(strains(seed, size))
+    return Rotation.random(N, random_state=seed).as_matrix() @ expm(tensor)
+
+
+@pytest.mark.parametrize("size", [0.02, 0.3])
+def test_j2_finite_tangent_on_loading_turning_and_reversed_flow(size: float) -> None:
+    first = small_rotated(0, size)
+    turned = small_rotated(2, size)
+    direction = 0.1 * size * np.random.default_rng(3).standard_normal((N, 9))
+    for base, history in ((first, []), (turned @ first, [first]), (np.linalg.inv(first), [first])):
+        packed = [F.reshape(N, 9) for F in history]
+        assert_second_order(remainders(J2_FINITE, base.reshape(N, 9), direction, packed))
+
+
+def test_j2_finite_tangent_for_equal_stretches() -> None:
+    """Uniaxial flow: two trial stretches are equal, in turned axes."""
+    base = Rotation.random(N, random_state=4).as_matrix() @ np.diag([1.3, 0.9, 0.9])
+    direction = 0.01 * np.random.default_rng(5).standard_normal((N, 9))
+    assert_second_order(remainders(J2_FINITE, base.reshape(N, 9), direction, []))
+
+
 @pytest.mark.parametrize(
     "law",
-    [LAWS["elastic"](E=70e3, nu=0.3), LAWS["conductive"](k=((3.0, 1.0, 0.0), (1.0, 2.0, 0.5), (0.0, 0.5, 1.0)))],
+    [
+        VISCOELASTIC,
+        LAWS["elastic"](E=70e3, nu=0.3),
+        LAWS["conductive"](k=((3.0, 1.0, 0.0), (1.0, 2.0, 0.5), (0.0, 0.5, 1.0))),
+    ],
     ids=lambda law: law.name,
 )
 def test_linear_laws_leave_no_remainder(law: Law) -> None:
     assert law.physics is not None
     generator = np.random.default_rng(10)
-    base, direction = generator.standard_normal((2, N, Measure(law.physics, 3).size))
-    assert remainders(law, base, direction, []).max() < 1e-13
+    history, base, direction = generator.standard_normal((3, N, Measure(law.physics, 3).size))
+    assert remainders(law, base, direction, [history]).max() < 1e-13
 
 
 @pytest.mark.parametrize("law", [J2_LAWS[3].values[0], HYPERELASTIC[1]], ids=lambda law: law.name)
