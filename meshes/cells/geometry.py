@@ -46,14 +46,15 @@ def edge_lengths(size: tuple[float, ...] | None, dimension: int) -> FloatArray:
     return np.array(size, dtype=np.float64)
 
 
-def element_length(size: FloatArray, resolution: int, dimension: int) -> float:
+def element_length(size: FloatArray, resolution: int) -> float:
     """Edge length of elements, `resolution` of which lie along the shortest edge of the cell.
 
     Raises:
         MeshError: the mesh would be too large to be meant.
     """
     length = float(size.min()) / resolution
-    n_elements = {2: 2.3, 3: 8.5}[dimension] * float(np.prod(size)) / length**dimension
+    d = len(size)
+    n_elements = {2: 2.3, 3: 8.5}[d] * float(np.prod(size)) / length**d
     if n_elements > LARGEST:
         raise MeshError(f"resolution {resolution} makes some {n_elements:.1g} elements, {LARGEST:.0e} are possible")
     return length

@@ -34,7 +34,7 @@ class Hexagonal:
         """A triangle mesh that follows the fibres, polygons of their area."""
         only_in_the_plane("a hexagonal array", dimension)
         simplex_kind("a round fibre", element, dimension)
-        length = element_length(_SIZE, self.resolution, dimension)
+        length = element_length(_SIZE, self.resolution)
         radius = math.sqrt(self.volume_fraction * _SIZE.prod() / (2.0 * math.pi))
         # Where fibres come close, sides are short enough for the corners, which stand out by up to side²/(8 radius), to
         # take a quarter of the gap at most.

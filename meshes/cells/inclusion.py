@@ -1,4 +1,4 @@
-"""One centred inclusion in a matrix: a square array of fibres, or a cubic array of spheres."""
+"""One centred inclusion in a matrix: a rectangular array of fibres, or of spheres."""
 
 import math
 from collections.abc import Sequence
@@ -7,49 +7,56 @@ from typing import Annotated, Literal
 
 import gmsh
 import numpy as np
-from annotated_types import Ge, Lt
+from annotated_types import Ge, Gt, Le, Lt
 
+from meshes.cells.geometry import edge_lengths, element_length, simplex_kind, two_names
 from meshes.cells.periodicity import snapped
-from meshes.elements import ELEMENTS, Element, FloatArray, element_kind
+from meshes.cells.polygons import INCLUSION, MATRIX, ellipse, polygons_mesh
+from meshes.cells.spheres import spheres_mesh, standing_out
+from meshes.elements import ELEMENTS, Element, FloatArray
 from meshes.errors import MeshError
 from meshes.gmsh_model import entity_cells, gmsh_session, model_points, translation
 from meshes.mesh_arrays import MeshArrays, no_facets
 
-MATRIX, INCLUSION = 1, 2
 _FINEST = {2: 500, 3: 60}  # some 600,000 triangles, a million tetrahedra
 _CLEARANCE = 0.01  # least distance of the inclusion from the faces of the unit cell
 
 
 @dataclass(frozen=True)
 class Inclusion:
-    """A circle (2D) or sphere (3D) at the centre of the unit cell; phases `matrix` and `inclusion`."""
+    """A circle or ellipse (2D) or a sphere (3D) at the centre of the cell; phases `matrix` and `inclusion`."""
 
     volume_fraction: Annotated[float, Ge(1e-6), Lt(1.0)] = 0.3
     """Met by the straight-sided mesh itself, to rounding."""
     resolution: Annotated[int, Ge(2)] = 8
-    """Elements along an edge of the cell."""
-    shape: Literal["circle", "sphere"] | None = None
+    """Elements along the shortest edge of the cell."""
+    shape: Literal["circle", "sphere", "ellipse"] | None = None
     """By default a circle in 2D and a sphere in 3D."""
+    aspect_ratio: Annotated[float, Ge(1.0), Le(100.0)] | None = None
+    """Long over short axis of an ellipse; by default 2."""
+    angle: Annotated[float, Ge(-180.0), Le(180.0)] | None = None
+    """From the x axis to the long axis of an ellipse, degrees; by default 0."""
+    size: tuple[Annotated[float, Gt(0.0)], ...] | None = None
+    """Edge lengths of the cell; by default 1 each."""
 
     def phase_names(self, given: Sequence[str] | None) -> tuple[str, ...]:
         """`matrix` and `inclusion`."""
-        names = ("matrix", "inclusion")
-        if given is not None and set(given) != set(names):
-            raise MeshError(f"the phases of an inclusion cell are matrix and inclusion, given are {', '.join(given)}")
-        return names
+        return two_names("an inclusion cell", ("matrix", "inclusion"), given)
 
     def build(self, dimension: int, element: str) -> MeshArrays:
         """An unstructured mesh with periodic faces, its inclusion scaled to the volume fraction asked for."""
-        kind = element_kind(element, dimension)
-        if not kind.is_simplex:
-            simplex = "triangle" if dimension == 2 else "tetrahedron"
-            raise MeshError(f"a curved inclusion cannot be meshed with {element} elements: use {simplex}")
-        shape = "circle" if dimension == 2 else "sphere"
-        if self.shape not in (None, shape):
-            raise MeshError(f"a {self.shape} is no shape in {dimension}D: use {shape}")
+        kind = simplex_kind("a curved inclusion", element, dimension)
+        shapes = ("circle", "ellipse") if dimension == 2 else ("sphere",)
+        if self.shape not in (None, *shapes):
+            article = "an" if self.shape == "ellipse" else "a"
+            raise MeshError(f"{article} {self.shape} is no shape in {dimension}D: use {' or '.join(shapes)}")
+        if self.shape != "ellipse" and (self.aspect_ratio, self.angle) != (None, None):
+            raise MeshError("aspect_ratio and angle are those of an ellipse: set shape to ellipse, or remove them")
         finest = _FINEST[dimension]
         if self.resolution > finest:
             raise MeshError(f"resolution {self.resolution} is too fine for a {dimension}D cell: use {finest} at most")
+        if self.shape == "ellipse" or self.size is not None:
+            return self._in_a_box(edge_lengths(self.size, dimension))
         model = circle_model if dimension == 2 else sphere_model
         radius = self._radius(dimension)
         purpose = f"inclusion cell of resolution {self.resolution}"
@@ -76,6 +83,35 @@ class Inclusion:
         )
         mesh = mesh.compact().oriented()
         return mesh._replace(points=snapped(self._scaled(mesh, radius), np.ones(dimension))).oriented()
+
+    def _in_a_box(self, size: FloatArray) -> MeshArrays:
+        """A cell that need not be square or cubic, its inclusion not round."""
+        purpose, length = f"inclusion cell of resolution {self.resolution}", element_length(size, self.resolution)
+        volume = self.volume_fraction * float(size.prod())
+        centre = 0.5 * size
+        if len(size) == 3:
+            radius = (0.75 * volume / math.pi) ** (1.0 / 3.0)
+            self._check_fit(np.full(3, standing_out(radius, length)), size)
+            return spheres_mesh(size, centre[None], np.array([radius]), length, purpose)
+        ratio = 1.0 if self.shape != "ellipse" else 2.0 if self.aspect_ratio is None else self.aspect_ratio
+        angle = math.radians(self.angle or 0.0)
+        a, b = math.sqrt(volume * ratio / math.pi), math.sqrt(volume / ratio / math.pi)
+        self._check_fit(
+            np.hypot(
+                a * np.array([math.cos(angle), math.sin(angle)]), b * np.array([math.sin(angle), math.cos(angle)])
+            ),
+            size,
+        )
+        return polygons_mesh(size, [ellipse(centre, (a, b), angle, min(length, 0.5 * b), size)], length, purpose)
+
+    def _check_fit(self, reach: FloatArray, size: FloatArray) -> None:
+        """Refuse an inclusion that reaches so far from the centre along each axis that it comes to a face."""
+        axis = int(np.argmax(reach / size))
+        if reach[axis] > 0.5 * size[axis] - _CLEARANCE * size.min():
+            raise MeshError(
+                f"the inclusion of volume fraction {self.volume_fraction:g} is {2.0 * reach[axis]:.4g} long along "
+                f"{'xyz'[axis]}, the cell {size[axis]:g}: lower the volume fraction or the aspect ratio"
+            )
 
     def _radius(self, dimension: int) -> float:
         """Radius of the exact circle or sphere."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Lt
 
+from meshes.cells.geometry import edge_lengths
 from meshes.elements import element_kind
 from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays, no_facets
@@ -15,7 +16,7 @@ from meshes.structured import lattice
 
 @dataclass(frozen=True)
 class Laminate:
-    """Layers normal to `normal`; the first phase fills `fraction` of the unit cell, from 0 on.
+    """Layers normal to `normal`; the first phase fills `fraction` of the cell, from 0 on.
 
     Fields are uniform in each layer, so that one element per layer is exact.
     """
@@ -26,6 +27,8 @@ class Laminate:
     """Direction across the layers."""
     resolution: Annotated[int, Ge(1)] = 2
     """Elements along an edge of the cell; along the normal, each layer has at least one."""
+    size: tuple[Annotated[float, Gt(0.0)], ...] | None = None
+    """Edge lengths of the cell; by default 1 each."""
 
     def phase_names(self, given: Sequence[str] | None) -> tuple[str, ...]:
         """The two names of the case, in its order."""
@@ -49,5 +52,6 @@ class Laminate:
         points[:, direction] = np.interp(
             positions[:, direction], [0, n_first, n_first + n_second], [0.0, self.fraction, 1.0]
         )
+        points *= edge_lengths(self.size, dimension)
         tags = np.where(boxes[:, direction] < n_first, 1, 2)
         return MeshArrays(kind, points, cells, tags, {"first": 1, "second": 2}, *no_facets(kind), {})

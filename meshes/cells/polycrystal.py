@@ -50,7 +50,7 @@ class Polycrystal:
         only_in_the_plane("a polycrystal", dimension)
         simplex_kind("a grain", element, dimension)
         size = edge_lengths(self.size, dimension)
-        length = element_length(size, self.resolution, dimension)
+        length = element_length(size, self.resolution)
         points = self._points(size)
         walls, _ = _tessellation(points, size)
         mesh = segments_mesh(size, walls, length, f"polycrystal of {self.grains} grains")

@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from meshes.cells.geometry import edge_lengths, element_length, simplex_kind, two_names
 from meshes.cells.packing import random_packing
 from meshes.cells.polygons import circumradius, ellipse, polygons_mesh, sides
+from meshes.cells.spheres import spheres_mesh, standing_out
 from meshes.elements import FloatArray
 from meshes.mesh_arrays import MeshArrays
 
@@ -42,11 +43,15 @@ class RandomInclusions:
         """An unstructured mesh that follows the inclusions."""
         simplex_kind("a round inclusion", element, dimension)
         size = edge_lengths(self.size, dimension)
-        length = element_length(size, self.resolution, dimension)
+        length = element_length(size, self.resolution)
         radii = self._radii(size)
-        outer = np.array([r * circumradius(sides(2.0 * math.pi * r, length)) for r in radii])
-        centres = random_packing(size, outer, self.gap * float(radii.mean()), self.seed)
         purpose = f"cell with {self.count} random inclusions"
+        gap = self.gap * float(radii.mean())
+        if dimension == 3:
+            outer = np.array([standing_out(float(r), length) for r in radii])
+            return spheres_mesh(size, random_packing(size, outer, gap, self.seed), radii, length, purpose)
+        outer = np.array([r * circumradius(sides(2.0 * math.pi * r, length)) for r in radii])
+        centres = random_packing(size, outer, gap, self.seed)
         circles = [ellipse(centres[i], (r, r), 0.0, length, size) for i, r in enumerate(map(float, radii))]
         return polygons_mesh(size, circles, length, purpose)
 

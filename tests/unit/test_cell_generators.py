@@ -13,6 +13,7 @@ from PIL import Image
 from meshes.cells import (
     CellGeometry,
     Hexagonal,
+    Inclusion,
     Polycrystal,
     RandomInclusions,
     Voids,
@@ -78,6 +79,19 @@ def test_random_circles_are_meshed_well_for_many_seeds() -> None:
         assert quality(mesh).min() > 0.15
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        RandomInclusions(3, 0.25, 0.3, seed=2, resolution=5),
+        RandomInclusions(6, 0.3, resolution=4, size=(1.0, 1.0, 1.3)),
+    ],
+)
+def test_random_spheres_meet_the_volume_fraction(cell: RandomInclusions) -> None:
+    mesh = build_cell_mesh(cell, 3, "tetrahedron")
+    assert mesh.descriptors["volume_fraction_inclusion"] == pytest.approx(cell.volume_fraction, rel=1e-10)
+    assert mesh.volume == pytest.approx(math.prod(cell.size or (1.0,)), rel=1e-12)
+
+
 @pytest.mark.parametrize("size", [(1.0, 1.0), (2.0, 0.7), (1.0, 1.0, 1.5)])
 def test_packings_keep_their_distance_across_the_faces(size: tuple[float, ...]) -> None:
     lengths = np.array(size)
@@ -94,6 +108,22 @@ def test_packings_keep_their_distance_across_the_faces(size: tuple[float, ...]) 
     assert 0.02 <= least < 0.2
     assert not np.array_equal(centres, random_packing(lengths, radii, 0.02, 2))
     assert np.array_equal(centres, random_packing(lengths, radii, 0.02, 1))
+
+
+@pytest.mark.parametrize("angle", [0.0, 25.0, -70.0])
+def test_an_ellipse_has_its_axes_and_its_direction(angle: float) -> None:
+    """Second moments of area: π a³ b / 4 about the short axis, turned by the angle."""
+    mesh = Inclusion(0.15, 20, "ellipse", 2.5, angle, (1.2, 1.0)).build(2, "triangle")
+    inside = mesh.cell_tags == INCLUSION
+    volumes, x = mesh.volumes()[inside], mesh.vertices()[inside] - [0.6, 0.5]
+    assert volumes.sum() == pytest.approx(0.15 * 1.2, rel=1e-12)
+    total = x.sum(axis=1)
+    moments = np.einsum("c,cvi,cvj->ij", volumes, x, x) / 12 + np.einsum("c,ci,cj->ij", volumes, total, total) / 12
+    a, b = math.sqrt(0.18 * 2.5 / math.pi), math.sqrt(0.18 / 2.5 / math.pi)
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    turn = np.array([[cos, -sin], [sin, cos]])
+    exact = turn @ np.diag([math.pi * a**3 * b / 4, math.pi * a * b**3 / 4]) @ turn.T
+    assert moments == pytest.approx(exact, abs=0.02 * exact.max())
 
 
 def test_voids_are_left_out_and_counted() -> None:
@@ -184,6 +214,15 @@ def test_an_image_is_seen_upright(suffix: str, tmp_path: Path) -> None:
         ),
         (RandomInclusions(1, 0.8), 2, "triangle", "meets its own image in a cell whose shortest edge is 1"),
         (RandomInclusions(size=(1.0, 2.0, 3.0)), 2, "triangle", "size has 3 edge lengths, a cell in 2D has 2"),
+        (
+            Inclusion(0.5, shape="ellipse", aspect_ratio=4.0),
+            2,
+            "triangle",
+            r"is 1\.596 long along x, the cell 1: lower",
+        ),
+        (Inclusion(0.3, size=(2.0, 0.5)), 2, "triangle", r"is 0\.618 long along y, the cell 0\.5: lower"),
+        (Inclusion(0.3, shape="ellipse"), 3, "tetrahedron", "an ellipse is no shape in 3D: use sphere"),
+        (Inclusion(0.3, angle=30.0), 2, "triangle", "aspect_ratio and angle are those of an ellipse: set shape"),
         (Voids(2, 0.75), 2, "triangle", "meets its own image|find a place"),
         (Polycrystal(), 3, "tetrahedron", "a polycrystal is a cell in 2D"),
         (Polycrystal(), 2, "quadrilateral", "a grain cannot be meshed with quadrilateral"),

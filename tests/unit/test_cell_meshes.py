@@ -41,6 +41,10 @@ CELLS: list[tuple[CellGeometry, int, str]] = [
     (Hexagonal(0.6, 6), 2, "triangle"),
     (RandomInclusions(8, 0.4, 0.3, resolution=16, size=(2.0, 1.0)), 2, "triangle"),
     (Polycrystal(7, seed=2, resolution=8), 2, "triangle"),
+    (Inclusion(0.3, 8, "ellipse", 3.0, 30.0), 2, "triangle"),
+    (Inclusion(0.1, 3, size=(1.0, 1.4, 0.9)), 3, "tetrahedron"),
+    (Laminate(0.3, "y", 2, (2.0, 0.7)), 2, "quadrilateral"),
+    (RandomInclusions(2, 0.2, resolution=4), 3, "tetrahedron"),
 ]
 
 
@@ -258,7 +262,7 @@ def test_two_islands_and_a_fibre_are_told_apart() -> None:
         ),
         (Inclusion(0.3), 2, "tetrahedron", "no element 'tetrahedron' in 2D: use triangle or quadrilateral"),
         (Inclusion(0.3), 2, "brick", "no element 'brick' in 2D"),
-        (Inclusion(0.3, shape="sphere"), 2, "triangle", "a sphere is no shape in 2D: use circle"),
+        (Inclusion(0.3, shape="sphere"), 2, "triangle", "a sphere is no shape in 2D: use circle or ellipse"),
         (Inclusion(0.3, shape="circle"), 3, "tetrahedron", "a circle is no shape in 3D: use sphere"),
         (Inclusion(0.3, 10_000), 2, "triangle", "resolution 10000 is too fine for a 2D cell: use 500 at most"),
         (Laminate(0.3, "x", 10**6), 2, "triangle", "make 2e[+]12 triangle elements: 1e[+]07 are possible"),

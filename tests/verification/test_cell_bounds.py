@@ -7,7 +7,7 @@ import pytest
 
 from materials.law_material import LawMaterial
 from materials.measures import FloatArray, Measure, Physics
-from meshes.cells import CellGeometry, Hexagonal, Polycrystal, RandomInclusions, Voids, Voxels
+from meshes.cells import CellGeometry, Hexagonal, Inclusion, Polycrystal, RandomInclusions, Voids, Voxels
 from tests.verification.cells import ELEMENTS, SOFT, STIFF, evaluate_one, fibre, law, layers, make_cell, sphere
 
 CELLS = [
@@ -16,6 +16,8 @@ CELLS = [
     (3, sphere(3), "tetrahedron", 0.2),
     (2, Hexagonal(0.5, 6), "triangle", 0.5),
     (2, RandomInclusions(5, 0.4, 0.3, resolution=10, size=(1.5, 1.0)), "triangle", 0.4),
+    (3, RandomInclusions(2, 0.2, resolution=3), "tetrahedron", 0.2),
+    (2, Inclusion(0.2, 6, "ellipse", 3.0, 40.0), "triangle", 0.2),
     (2, Polycrystal(5, 2, resolution=8), "triangle", None),
     *((3, layers(normal), element, 0.6) for normal in "xyz" for element in ELEMENTS[3]),
 ]
