@@ -57,7 +57,7 @@ class LearnerSettings:
     """New states between two trainings at least."""
     explored: int = 1000
     """States that the exact path is asked for ahead of a training at most."""
-    reach: float = 2.5
+    reach: float = 5.0
     """Size of the strains asked for, relative to those that the run has reached."""
     narrowing: float = 0.5
     """Factor of the trust threshold when an audit finds more errors than promised."""
