@@ -123,7 +123,7 @@ def summarised(findings: Findings, tolerance: float, confidence: float) -> dict[
         **numbers,
         "mean_interval": _mean_interval(answered, findings.point[np.isfinite(error)], confidence),
         "exceeding_interval": [lower, upper],
-        "tolerance": tolerance,
+        "tolerance": tolerance if np.isfinite(tolerance) else None,
         "confidence": confidence,
     }
 

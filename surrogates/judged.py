@@ -37,10 +37,10 @@ class JudgedSurrogate(SurrogateMaterial, JudgedMaterial):
         self._gradient = np.tile(self.measure.rest, (len(point_ids), 1))
 
     def commit(self) -> None:
-        """Take over gradient and state of the last evaluation."""
+        """Take over gradient and state of the last evaluation, at points that something else answered for, too."""
         if self._trial is not None:
-            self._gradient = self._trial[0]
-        super().commit()
+            self._gradient, self._committed = self._trial
+        self._trial = None
 
     def trusted(self) -> NDArray[np.bool_]:
         """Whether the score of the last evaluation at each point is within the threshold, (n,)."""

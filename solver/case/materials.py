@@ -54,7 +54,7 @@ class TrustSection(Section):
 
     measure: Literal["distance", "ensemble", "variance", "range"] = "distance"
     """What the score of a point is computed from."""
-    tolerance: Annotated[float, Field(ge=0)] = 0.01
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=True)] = 0.01
     """Relative flux error that is accepted. 0: nothing is trusted; `.inf`: everything is."""
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     """Confidence of the calibrated threshold."""
@@ -69,7 +69,7 @@ class RetrainSection(Section):
     """New states of the cell between two trainings at least."""
     explore: Annotated[int, Field(ge=0)] = 1000
     """States that cells are solved for ahead of a training at most, beyond those that the run has reached."""
-    reach: Annotated[float, Field(gt=1, le=10)] = 2.5
+    reach: Annotated[float, Field(gt=1, le=10)] = 5.0
     """Size of these states relative to those that the run has reached."""
     deterministic: bool = True
     """Whether the same case always gives the same decisions. Otherwise the clock says whether learning pays."""
@@ -98,6 +98,8 @@ class AdaptiveMaterialSection(Section):
     """Dataset of the cell that the surrogate also learns from, such as the one that an earlier run gained."""
     mode: Literal["concurrent", "iterate"] = "concurrent"
     """Whether the surrogate learns during the run, or between repetitions of it."""
+    passes: Count = 10
+    """Repetitions at most, with `mode: iterate`."""
     trust: TrustSection = TrustSection()
     """When an answer of the surrogate is believed."""
     retrain: RetrainSection = RetrainSection()

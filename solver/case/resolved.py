@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from solver.case.case import Case, LocatedCase
 from solver.case.cell_case import CellCase
 
-_FILE_KEYS = frozenset({"file", "model", "onnx", "from"})
+_FILE_KEYS = frozenset({"file", "model", "onnx", "from", "data"})
 """Keys of mesh, geometry, material and training sections that hold paths."""
 
 

@@ -9,7 +9,8 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NOT_A_NUMBER = re.compile(r"\.(nan|NaN|NAN)")
 _CONSTANTS: dict[str, Scalar] = {"": None, "~": None}
 for _word, _value in (("null", None), ("true", True), ("false", False)):
     _CONSTANTS |= dict.fromkeys((_word, _word.capitalize(), _word.upper()), _value)
@@ -18,10 +19,12 @@ _EXACT_DIGITS = 18  # integers of up to so many digits fit 64 bits
 
 
 def plain_scalar(text: str) -> Scalar:
-    """Value of an unquoted scalar. Raises `ValueError` for infinity, not-a-number and numbers beyond a double."""
+    """Value of an unquoted scalar. Raises `ValueError` for not-a-number and numbers beyond a double."""
     if text in _CONSTANTS:
         return _CONSTANTS[text]
-    if _NOT_FINITE.fullmatch(text):
+    if _INFINITE.fullmatch(text):
+        return float(text.replace(".", ""))
+    if _NOT_A_NUMBER.fullmatch(text):
         raise ValueError(f"{text} is not a finite number, write a finite one")
     if _INTEGER.fullmatch(text) and len(text.lstrip("+-0")) <= _EXACT_DIGITS:
         return int(text)
