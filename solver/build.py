@@ -117,11 +117,8 @@ def build_mesh(case: Case, comm: MPI.Comm) -> MacroMesh:
 def build_cell_of(case: Case, name: str, comm: MPI.Comm) -> Cell:
     """The cell `name` of a case, the same on every rank. Collective."""
     section = case.rves[name]
-    geometry: Any = section.geometry
-    if not hasattr(geometry, "build_generator"):
-        raise case.bad_input(("rves", name, "geometry"), "cells from a file are not available in this version")
     laws = section.laws
-    generator = geometry.build_generator(case.source.parent)
+    generator = section.geometry.build_generator(case.source.parent)
     try:
         mesh = build_cell_mesh(generator, case.dimension, section.element, tuple(laws), comm)
         bbar = case.cell_formulation(name) == "bbar"

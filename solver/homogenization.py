@@ -9,7 +9,6 @@ from rve.equilibrium import NewtonSettings
 from rve.homogenize import HomogenizedStep, PathFailure, homogenize
 from rve.material import RveMaterial
 from solver.case.cell_case import CellCase
-from solver.case.generators import GeneratorSection
 
 
 class PathNotConverged(Exception):
@@ -49,11 +48,10 @@ def homogenize_case(case: CellCase) -> dict[str, Any]:
 
 def build_cell_material(case: CellCase) -> RveMaterial:
     """The cell of a CELL.yaml as a material."""
-    rve, geometry = case.rve, case.rve.geometry
-    assert isinstance(geometry, GeneratorSection)  # files are refused by the checks
+    rve = case.rve
     laws = rve.laws
     try:
-        generator = geometry.build_generator(case.source.parent)
+        generator = rve.geometry.build_generator(case.source.parent)
         mesh = build_cell_mesh(generator, case.dimension, rve.element, tuple(laws))
         bbar = case.formulation == "bbar"
         cell = build_cell(mesh, laws, case.measure, rve.degree, rve.boundary, bbar, rve.quadrature_degree)

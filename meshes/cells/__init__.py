@@ -6,6 +6,7 @@ from meshes.cells.geometry import CellGeometry
 from meshes.cells.hexagonal import Hexagonal
 from meshes.cells.inclusion import Inclusion
 from meshes.cells.laminate import Laminate
+from meshes.cells.mesh_file import MeshFile
 from meshes.cells.periodicity import boundary_nodes, periodic_map
 from meshes.cells.polycrystal import Polycrystal
 from meshes.cells.random_inclusions import RandomInclusions
@@ -34,6 +35,7 @@ __all__ = [
     "Hexagonal",
     "Inclusion",
     "Laminate",
+    "MeshFile",
     "Polycrystal",
     "RandomInclusions",
     "SolidPiece",

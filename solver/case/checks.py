@@ -10,7 +10,7 @@ from materials.law import Law
 from materials.laws import LAWS
 from materials.measures import Measure, Physics
 from materials.router import Router
-from meshes.cells import CELL_GENERATORS, SIMPLEX_CELLS
+from meshes.cells import SIMPLEX_CELLS
 from meshes.errors import MeshError
 from meshes.macro import GENERATORS
 from solver.case.boundary_conditions import MECHANICAL, BoundaryCondition
@@ -243,9 +243,8 @@ def check_rve(rve: RveSection, measure: Measure, path: KeyPath) -> None:
 
 def check_geometry(rve: RveSection, path: KeyPath) -> None:
     """The phases are those of the generator, and it can be meshed with the element."""
-    if isinstance(rve.geometry, CellFile):
-        text = "cells from files are not available in this version, use `generator`"
-        raise WrongValue((*path, "geometry", "file"), f"{text}: {', '.join(CELL_GENERATORS)}")
+    if isinstance(rve.geometry, CellFile):  # is read when the cell is built
+        return
     generator = rve.geometry.build_generator()
     given = tuple(rve.phases)
     try:

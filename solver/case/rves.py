@@ -1,12 +1,13 @@
 """`rves`: the representative cells."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field
 
 from materials.law import Law
-from meshes.cells import CELL_GENERATORS
+from meshes.cells import CELL_GENERATORS, MeshFile
 from solver.case.closest import unknown
 from solver.case.discretization import Discretization, ElementName
 from solver.case.generators import GeneratorSection, generator_sections
@@ -20,6 +21,10 @@ class CellFile(Section):
 
     file: Annotated[str, Field(min_length=1)]
     """Path of the `.msh` file, relative to the case file."""
+
+    def build_generator(self, folder: Path = Path()) -> MeshFile:
+        """The reader of the file, whose path is relative to `folder`."""
+        return MeshFile(folder / self.file)
 
 
 if TYPE_CHECKING:

@@ -28,7 +28,8 @@ def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping
         key: the discriminating key.
         kinds: value of that key -> model (or another such union).
         noun: what to call the value in messages, such as `law`.
-        instead: key -> model, for sections that have another key instead, such as `file` for `generator`.
+        instead: key -> model, for sections that have another key instead, such as `file` for `generator`; a kind may
+            have a key of this name as well.
     """
     instead = instead or {}
 
@@ -36,7 +37,9 @@ def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping
         if not isinstance(data, dict):  # a model, when it is dumped
             name = getattr(data, key, None) or next(iter(instead), None)
             return None if name is None else union_tag(name)
-        given = [name for name in (key, *instead) if name in data]
+        chosen = data.get(key)
+        own = getattr(kinds.get(chosen), "model_fields", {}) if isinstance(chosen, str) else {}
+        given = [name for name in (key, *instead) if name in data and name not in own.keys() - {key}]
         if len(given) != 1:
             return None
         if given[0] in instead:
