@@ -79,6 +79,8 @@ class Router(Material):
         self.symmetric = self._exact.symmetric and symmetric
         self.outputs = self._exact.outputs
         self._costs = RoutingCosts()
+        self._books = self._costs.carried(MPI.COMM_SELF)
+        """Those of all ranks at the end of the last accepted increment."""
         self._largest_jump = 0.0
         self._off = False
         self.bind(np.zeros(0, dtype=np.int64))
@@ -306,6 +308,7 @@ class Router(Material):
         jump = learning.comm.allreduce(self._jump, MPI.MAX)
         self._largest_jump = max(self._largest_jump, jump)
         if self._off:
+            self._books = self._costs.carried(learning.comm)
             return Lesson(unseen, flux_jump=jump)
         with self._costs.spend("audited"):
             error, narrowed = self._audit(step)
@@ -322,6 +325,7 @@ class Router(Material):
             self._take_up(learning.surrogate())
         if not self._watch and not self._costs.pays(learning.comm, self._by_clock):
             self._switch_off()
+        self._books = self._costs.carried(learning.comm)
         return Lesson(unseen, samples, retrained, error, jump, time.perf_counter() - began)
 
     def _switch_off(self) -> None:
@@ -403,6 +407,8 @@ class Router(Material):
             "gradient": self._gradient.copy(),
             "flux": self._flux.copy(),
             "step": np.full(n, float(self._step)),
+            "off": np.full(n, float(self._off)),
+            "books": np.tile(self._books, (n, 1)),
         }
         if self.remembers:
             state["history"] = history.reshape(n, steps * g)
@@ -428,6 +434,10 @@ class Router(Material):
         self._rows = np.zeros(0, dtype=np.int64)
         self._exact.bind(self.point_ids[self._rows])
         self._route(np.flatnonzero(state["exact"] > 0.5), self._gradient, self._flux)
+        comm = self._learning.comm
+        self._off = comm.allreduce(bool(np.any(state["off"])), MPI.LOR)
+        comm.Allreduce(np.max(state["books"], axis=0, initial=0.0), self._books, MPI.MAX)
+        self._costs.resume(self._books, comm.rank == 0)
 
     def annotation(self, name: str) -> FloatArray:
         """`trust`: score over the largest trusted one; `error_estimate`: what it stands for; `model_version`.

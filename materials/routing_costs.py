@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from mpi4py import MPI
 
+from materials.measures import FloatArray
+
 TRIAL = 5
 """Increments with a surrogate before it is asked whether it pays."""
 
@@ -39,6 +41,26 @@ class RoutingCosts:
             self.seconds[part] += time.perf_counter() - began
             self.count[part] += count
 
+    def carried(self, comm: MPI.Comm) -> FloatArray:
+        """The books of all ranks together as numbers, for `resume`. Collective."""
+        parts = ("exact", "surrogate", *self.SPENT)
+        mine = np.array([self.count[part] for part in parts] + [self.seconds[part] for part in (*parts, "judging")])
+        total = np.empty_like(mine, dtype=float)
+        comm.Allreduce(mine.astype(float), total)
+        training = comm.allreduce(self.seconds["training"], MPI.MAX)
+        return np.append(total, [training, self.increments])
+
+    def resume(self, carried: FloatArray, first: bool) -> None:
+        """Go on from what `carried` returned; the first rank takes the numbers of all."""
+        parts = ("exact", "surrogate", *self.SPENT)
+        count, seconds = carried[: len(parts)], carried[len(parts) : -1]
+        self.count.clear()
+        self.seconds.clear()
+        if first:
+            self.count.update(zip(parts, map(int, count), strict=True))
+            self.seconds.update(zip((*parts, "judging", "training"), map(float, seconds), strict=True))
+        self.increments = int(carried[-1])
+
     def pays(self, comm: MPI.Comm, by_clock: bool) -> bool:
         """Whether more is saved than spent so far; True until that can be told. Collective.
 
@@ -60,12 +82,10 @@ class RoutingCosts:
         each other while one of them trains, and that counts once.
         """
         parts = ("exact", "surrogate", *self.SPENT)
-        mine = np.array([self.count[part] for part in parts] + [self.seconds[part] for part in (*parts, "judging")])
-        total = np.empty_like(mine, dtype=float)
-        comm.Allreduce(mine.astype(float), total)
-        book: dict[str, float] = dict(zip(parts, map(float, total[: len(parts)]), strict=True))
-        seconds: dict[str, float] = dict(zip((*parts, "judging"), map(float, total[len(parts) :]), strict=True))
-        training = float(comm.allreduce(self.seconds["training"], MPI.MAX)) * comm.size
+        carried = list(map(float, self.carried(comm)))
+        book: dict[str, float] = dict(zip(parts, carried, strict=False))
+        seconds = dict(zip((*parts, "judging"), carried[len(parts) :], strict=False))
+        training = carried[-2] * comm.size
         each = seconds["exact"] / book["exact"] if book["exact"] else 0.0
         spent = sum(seconds[part] for part in self.SPENT) + seconds["judging"] + training
         saved = book["surrogate"] * each - seconds["surrogate"]

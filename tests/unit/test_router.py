@@ -310,6 +310,23 @@ def test_routing_that_does_not_pay_is_given_up(
     np.testing.assert_allclose(answers[-1], reference, rtol=1e-12)
 
 
+def test_a_restart_remembers_the_books_and_that_routing_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("materials.routing_costs.TRIAL", 5)
+    walk = [np.tile([3e-3 if step % 2 else 1e-3, 0.0, 0.0], (4, 1)) for step in range(8)]
+    one, _ = router(J2, PLANE, (1.3, 2e-3), audit=True)
+    one.bind(np.arange(4))
+    for step, gradient in enumerate(walk, start=1):
+        advance(one, step, gradient)
+        other, _ = router(J2, PLANE, (1.3, 2e-3), audit=True)
+        other.bind(np.arange(4))
+        other.restore(one.state())
+        told, expected = other.report(), one.report()
+        assert told["costs"] == expected["costs"]
+        assert told["switched_off"] == expected["switched_off"]
+        assert (other.kinds() == one.kinds()).all()
+    assert one.report()["switched_off"]
+
+
 def test_approach_takes_smaller_steps_where_one_fails() -> None:
     class Timid(LawMaterial):
         """Refuses steps that are too large."""
