@@ -28,6 +28,8 @@ class Law(ABC):
     """Whether the tangent is always symmetric."""
     isochoric_flow: ClassVar[bool] = False
     """Whether it flows without change of volume, so that linear elements lock with full integration."""
+    softens: ClassVar[bool] = False
+    """Whether stress falls while strain grows, so that strain localises in as few elements as it can."""
     void: ClassVar[bool] = False
     """Whether nothing is there: a cell removes the elements of such a phase and keeps their volume."""
     state_layout: ClassVar[dict[str, tuple[int, ...]]] = {}

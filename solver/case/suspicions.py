@@ -27,6 +27,14 @@ def suspicions(case: Case) -> list[str]:
     locks = element is not None and default_formulation(case.physics, element, case.mesh.degree, laws) == "bbar"
     if locks and case.mesh.formulation == "standard":
         warn(("mesh", "formulation"), "J2 on linear elements locks with the standard formulation, use bbar")
+    for name, rve in case.rves.items():
+        for phase, law in rve.laws.items():
+            if law.softens:
+                text = f"{law.name} softens: past the peak the answer depends on the cell's size and mesh"
+                warn(("rves", name, "phases", phase), f"{text}, and homogenisation ends where the cell localises")
+    for name, material in case.materials.items():
+        if material.type == "law" and (law := material.build()).softens:
+            warn(("materials", name), f"{law.name} softens: past the peak the answer depends on the mesh")
     nominal = [case.load.end * step / case.load.steps for step in range(case.load.steps + 1)]
     for index, (time, _) in enumerate(case.load.factor_table[1:-1], start=1):
         if 0 < time < case.load.end and min(abs(time - hit) for hit in nominal) > 1e-9 * case.load.end:

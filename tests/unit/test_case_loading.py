@@ -169,6 +169,15 @@ def test_localising_without_cells_is_suspicious() -> None:
     assert suspicions(parse_case(STARTER, "start.yaml", [localize])) == []
 
 
+def test_softening_is_said_where_it_is() -> None:
+    law = "{law: damage, E: 30e3, nu: 0.2, threshold: 1.0e-4, failure: 5.0e-4}"
+    (said,) = suspicions(parse_case(STARTER, "start.yaml", [f"rves.cell.phases.inclusion={law}"]))
+    assert "rves.cell.phases.inclusion: damage softens: past the peak the answer depends on the cell's size" in said
+    material = f"materials={{composite: {{type: law, {law[1:]}}}"
+    (said,) = suspicions(parse_case(STARTER, "start.yaml", [material, "rves={}"]))
+    assert "materials.composite: damage softens: past the peak the answer depends on the mesh" in said
+
+
 def test_starter_is_a_case(tmp_path: Path) -> None:
     path = write_starter(str(tmp_path / 'odd "name"'))
     assert path.name == 'odd "name".yaml'

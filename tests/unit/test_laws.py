@@ -19,6 +19,9 @@ from materials.measures import Measure, Physics
 
 SMALL, FINITE, HEAT = Physics.SMALL_STRAIN, Physics.FINITE_STRAIN, Physics.HEAT
 
+CONSTANTS = {"E1": 9.0, "E2": 4.0, "E3": 2.0, "nu12": 0.3, "nu13": 0.2, "nu23": 0.4, "G12": 2.0, "G13": 1.5, "G23": 1.0}
+ORTHOTROPIC = LAWS["orthotropic"](**CONSTANTS, angle=30.0)
+
 EXAMPLES = [
     LAWS["elastic"](E=70e3, nu=0.3),
     LAWS["j2"](E=70e3, nu=0.3, yield_stress=100.0, hardening=500.0),
@@ -30,6 +33,8 @@ EXAMPLES = [
     ),
     LAWS["chaboche"](E=70e3, nu=0.3, yield_stress=100.0, back_stresses=(BackStress(modulus=2e4, recovery=250.0),)),
     LAWS["viscoelastic"](E=100.0, nu=0.3, branches=(MaxwellBranch(shear=30.0, time=2.0),)),
+    ORTHOTROPIC,
+    LAWS["damage"](E=30e3, nu=0.2, threshold=1e-4, failure=5e-4),
     LAWS["neo_hookean"](E=100.0, nu=0.3),
     LAWS["saint_venant_kirchhoff"](mu=40.0, lmbda=60.0),
     LAWS["mooney_rivlin"](C10=12.0, C01=5.0, bulk_modulus=80.0),
@@ -74,6 +79,10 @@ def test_the_laws_of_the_contract_are_found_by_their_files() -> None:
             },
             "at least the yield_stress 1.0, got 0.5",
         ),
+        ("orthotropic", CONSTANTS | {"nu12": 2.0}, "make the compliance indefinite"),
+        ("orthotropic", CONSTANTS | {"axis": (0.0, 0.0, 0.0)}, "axis must be a list of three numbers, not all zero"),
+        ("orthotropic", CONSTANTS | {"thermal_strain": (1.0,)}, "thermal_strain must be a list of three numbers"),
+        ("damage", {"E": 1.0, "nu": 0.3, "threshold": 1e-4, "failure": 0.0}, "failure must be greater than 0"),
         ("viscoelastic", {"E": 1.0, "nu": 0.3, "branches": ()}, "at least one, or use law elastic"),
         ("chaboche", {"E": 1.0, "nu": 0.3, "yield_stress": 1.0, "back_stresses": ()}, "at least one, or use law j2"),
         (
@@ -181,6 +190,10 @@ def test_a_law_is_refused_for_another_physics() -> None:
         LawMaterial(LAWS["elastic"](E=1.0, nu=0.3), Measure(HEAT, 2))
     plane = LAWS["conductive"](k=((1.0, 0.0), (0.0, 2.0)))
     assert plane.refusal(Measure(HEAT, 2)) is None
+    inclined = LAWS["orthotropic"](**CONSTANTS, angle=10.0, axis=(1.0, 0.0, 0.0))
+    assert inclined.refusal(Measure(SMALL, 3)) is None
+    with pytest.raises(ValueError, match="needs the axis along z in 2D"):
+        LawMaterial(inclined, Measure(SMALL, 2))
     with pytest.raises(ValueError, match="3 × 3 matrix in 3D"):
         LawMaterial(plane, Measure(HEAT, 3))
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from materials.hardening import Hardening
+from materials.laws.chaboche import BackStress
+from materials.laws.viscoelastic import MaxwellBranch
 from materials.measures import Measure, Physics
 from rve.material import RveMaterial
 from tests.verification.cells import (
@@ -28,10 +30,35 @@ VOCE = law(
     hardening=Hardening(type="voce", H=5.0, saturation_stress=14.0, rate=40.0, kinematic=30.0),
 )
 
+CHABOCHE = law(
+    "chaboche", E=1000.0, nu=0.3, yield_stress=5.0, back_stresses=(BackStress(modulus=300.0, recovery=40.0),)
+)
+VISCOELASTIC = law("viscoelastic", E=500.0, nu=0.25, branches=(MaxwellBranch(shear=400.0, bulk=100.0, time=2.0),))
+ORTHOTROPIC = law(
+    "orthotropic",
+    E1=2000.0,
+    E2=400.0,
+    E3=600.0,
+    nu12=0.3,
+    nu13=0.2,
+    nu23=0.25,
+    G12=300.0,
+    G13=250.0,
+    G23=200.0,
+    angle=25.0,
+    thermal_strain=(1e-3, 3e-3, 2e-3),
+)
+EXPANDING = law("elastic", E=1000.0, nu=0.3, thermal_strain=2e-3)
+OGDEN = law("ogden", mu=(40.0, -10.0), alpha=(1.5, -2.0), bulk_modulus=150.0)
+FINITE_J2 = law("j2_finite", E=300.0, nu=0.3, yield_stress=10.0, hardening=30.0)
+
 LAWS_AND_AMPLITUDES = {
     "elastic": (Physics.SMALL_STRAIN, (SOFT[Physics.SMALL_STRAIN], STIFF[Physics.SMALL_STRAIN]), 0.01),
     "j2": (Physics.SMALL_STRAIN, (PLASTIC, VOCE), 0.02),
     "neo_hookean": (Physics.FINITE_STRAIN, (SOFT[Physics.FINITE_STRAIN], STIFF[Physics.FINITE_STRAIN]), 0.15),
+    "chaboche_viscoelastic": (Physics.SMALL_STRAIN, (CHABOCHE, VISCOELASTIC), 0.02),
+    "orthotropic_thermal": (Physics.SMALL_STRAIN, (ORTHOTROPIC, EXPANDING), 0.01),
+    "ogden_j2": (Physics.FINITE_STRAIN, (OGDEN, FINITE_J2), 0.15),
     "conductive": (Physics.HEAT, (SOFT[Physics.HEAT], STIFF[Physics.HEAT]), 1.0),
 }
 ARRANGEMENTS = [(2, normal, element) for normal in "xy" for element in ELEMENTS[2]] + [

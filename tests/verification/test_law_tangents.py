@@ -167,11 +167,27 @@ def test_j2_finite_tangent_for_equal_stretches() -> None:
     assert_second_order(remainders(J2_FINITE, base.reshape(N, 9), direction, []))
 
 
+DAMAGE = LAWS["damage"](E=30e3, nu=0.2, threshold=1e-4, failure=5e-4)
+
+
+@pytest.mark.parametrize("size", [3e-4, 2e-3])
+def test_damage_tangent_on_loading_and_turning(size: float) -> None:
+    opening = 2.0 * size * np.repeat([1.0, 0.0], 3)
+    base, direction = opening + strains(0, size), 0.02 * strains(1, size)
+    assert_second_order(remainders(DAMAGE, base, direction, []))
+    assert_second_order(remainders(DAMAGE, 2.0 * opening + strains(2, size), direction, [base]))
+
+
+def test_damage_unloads_along_the_secant() -> None:
+    base = strains(0, 1e-3)
+    assert remainders(DAMAGE, 0.7 * base, 0.01 * strains(1, 1e-3), [base]).max() < 1e-11
+
+
 @pytest.mark.parametrize(
     "law",
     [
         VISCOELASTIC,
-        LAWS["elastic"](E=70e3, nu=0.3),
+        LAWS["elastic"](E=70e3, nu=0.3, thermal_strain=0.1),
         LAWS["conductive"](k=((3.0, 1.0, 0.0), (1.0, 2.0, 0.5), (0.0, 0.5, 1.0))),
     ],
     ids=lambda law: law.name,
