@@ -117,6 +117,7 @@ def check(case_file: CaseFile, overrides: Overrides = []) -> int:  # noqa: B006 
 def homogenize(
     cell_file: Annotated[Path, typer.Argument(metavar="CELL.yaml", help="The cell and its path.", show_default=False)],
     out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Where to write; by default printed.")] = None,
+    picture: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the cell and its phases.")] = None,
     overrides: Overrides = [],  # noqa: B006 - typer copies it
 ) -> int:
     """Drive one cell along a macroscopic path.
@@ -128,10 +129,13 @@ def homogenize(
     from solver.case.loading import parse_cell_case
 
     case = load_on_all(comm, parse_cell_case, cell_file, overrides)
-    if out is not None and not out.parent.is_dir():
-        raise BadInput(f"{out}: the folder {out.parent} does not exist, create it or choose another for --out")
-    if out is not None and out.is_dir():
-        raise BadInput(f"{out}: is a directory, name a file for --out")
+    for option, file in (("--out", out), ("--picture", picture)):
+        if file is not None and not file.parent.is_dir():
+            raise BadInput(f"{file}: the folder {file.parent} does not exist, create it or choose another for {option}")
+        if file is not None and file.is_dir():
+            raise BadInput(f"{file}: is a directory, name a file for {option}")
+    if picture is not None and picture.suffix != ".png":
+        raise BadInput(f"{picture}: pictures are PNG files, name a .png for --picture")
     import json
 
     from solver.homogenization import PathNotConverged, homogenize_case
@@ -140,7 +144,7 @@ def homogenize(
     def follow_the_path() -> int:
         code = DONE
         try:
-            result = homogenize_case(case)
+            result = homogenize_case(case, picture)
         except PathNotConverged as failure:
             _complain(f"{failure}; the steps before it are kept")
             code, result = NOT_CONVERGED, failure.result

@@ -1,14 +1,16 @@
 """`fe2 homogenize`: one cell driven along a path, the answer as plain JSON data with full tensors."""
 
+from pathlib import Path
 from typing import Any
 
-from meshes.cells import build_cell_mesh
+from meshes.cells import build_cell_mesh, morphology
 from meshes.errors import MeshError
 from rve.cell import build_cell
 from rve.equilibrium import NewtonSettings
 from rve.homogenize import HomogenizedStep, PathFailure, homogenize
 from rve.material import RveMaterial
 from solver.case.cell_case import CellCase
+from solver.cell_picture import draw_cell
 
 
 class PathNotConverged(Exception):
@@ -19,8 +21,12 @@ class PathNotConverged(Exception):
         self.result = result
 
 
-def homogenize_case(case: CellCase) -> dict[str, Any]:
+def homogenize_case(case: CellCase, picture: Path | None = None) -> dict[str, Any]:
     """Result of CONTRACT.md: volume, dofs, descriptors and one entry per state of the path.
+
+    Args:
+        case: the cell and its path.
+        picture: where to draw the cell, as PNG.
 
     Raises:
         BadInput: the cell cannot be meshed.
@@ -28,6 +34,8 @@ def homogenize_case(case: CellCase) -> dict[str, Any]:
     """
     material = build_cell_material(case)
     cell = material.cell
+    if picture is not None:
+        draw_cell(cell.mesh, picture)
     steps: list[dict[str, Any]] = []
     result: dict[str, Any] = {
         "title": case.title or case.source.stem,
@@ -35,7 +43,7 @@ def homogenize_case(case: CellCase) -> dict[str, Any]:
         "dimension": case.dimension,
         "volume": cell.volume,
         "dofs": cell.n_dofs,
-        "descriptors": dict(cell.mesh.descriptors),
+        "descriptors": dict(cell.mesh.descriptors) | morphology(cell.mesh),
         "steps": steps,
     }
     try:

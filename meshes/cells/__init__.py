@@ -7,6 +7,7 @@ from meshes.cells.hexagonal import Hexagonal
 from meshes.cells.inclusion import Inclusion
 from meshes.cells.laminate import Laminate
 from meshes.cells.mesh_file import MeshFile
+from meshes.cells.morphology import morphology
 from meshes.cells.periodicity import boundary_nodes, periodic_map
 from meshes.cells.polycrystal import Polycrystal
 from meshes.cells.random_inclusions import RandomInclusions
@@ -43,6 +44,7 @@ __all__ = [
     "Voxels",
     "boundary_nodes",
     "build_cell_mesh",
+    "morphology",
     "periodic_map",
     "solid_is_connected",
     "solid_pieces",

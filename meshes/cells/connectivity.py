@@ -18,6 +18,8 @@ class SolidPiece(NamedTuple):
 
     cells: IntArray
     """Local cell indices."""
+    shifts: IntArray
+    """The lattice cell that each lies in when the piece is walked from its first element, (m, d)."""
     percolation: int
     """Number of independent directions in which the piece joins its own periodic images, 0 to d."""
 
@@ -61,7 +63,7 @@ def solid_pieces(cell: CellMesh, voids: Collection[str]) -> list[SolidPiece]:
         a, b = links[own].T
         closures = unfolded[a] + shifts[own] - unfolded[b]  # nonzero: a walk that ends in another image of its start
         directions = np.unique(closures, axis=0) if len(closures) else np.zeros((1, len(cell.size)))
-        pieces.append(SolidPiece(members, int(np.linalg.matrix_rank(directions))))
+        pieces.append(SolidPiece(members, unfolded[members], int(np.linalg.matrix_rank(directions))))
     return sorted(pieces, key=lambda p: -len(p.cells))
 
 
