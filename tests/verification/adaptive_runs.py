@@ -222,6 +222,12 @@ def samples(out: Path) -> Path:
     return out / "data" / "composite.h5"
 
 
+def trainings(out: Path) -> list[int]:
+    """Increments that a run trained after."""
+    record = json.loads((out / "models" / "composite" / "versions.json").read_text(encoding="utf-8"))
+    return [entry["step"] for entry in record["trainings"]]
+
+
 def learning(out: Path) -> dict[str, Any]:
     """What a run says of its learning."""
     told: dict[str, Any] = json.loads((out / "run.json").read_text(encoding="utf-8"))["learning"]["composite"]
