@@ -42,6 +42,9 @@ class Learner(Protocol):
     def plan_ahead(self, step: int, gradient: FloatArray, growth: float) -> FloatArray | None:
         """Paths (p, s, g) that the exact path should be asked for before training, the run being at (n, g)."""
 
+    def plan_unseen(self, step: int, paths: FloatArray) -> FloatArray:
+        """Paths (q, t, g) that the exact path should be asked for, since (p, s, g) were beyond trust."""
+
     def train(self, step: int) -> bool:
         """Train; whether another version is in force now."""
 
@@ -126,7 +129,11 @@ class Learning:
         return Handed(everything[order], tuple(np.concatenate(column)[order] for column in columns))
 
     def explore(
-        self, step: int, growth: float, gradient: FloatArray, solve: Callable[[IntArray, FloatArray], Trajectory]
+        self,
+        step: int,
+        growth: float,
+        gradient: FloatArray,
+        solve: Callable[[IntArray, FloatArray, FloatArray], Trajectory],
     ) -> int:
         """Ask the exact path for what the learner wants to know ahead; how many states became known.
 
@@ -134,14 +141,45 @@ class Learning:
             step: the increment that was accepted.
             growth: how many times the largest load so far is still to come.
             gradient: committed gradients of the points of this rank, (n, g).
-            solve: the exact path along paths (p, s, g), whose ids are negative.
+            solve: the exact path along paths (p, s, g) in increments of duration (s,); their ids are negative.
         """
         everywhere = self.gather(np.arange(len(gradient)), gradient)
         paths = self.ask(lambda learner: learner.plan_ahead(step, everywhere.arrays[0], growth))
         if paths is None or len(paths) == 0:
             return 0
+        return self.solved(step, paths, np.ones(paths.shape[1]), solve)
+
+    def catch_up(
+        self,
+        step: int,
+        ids: IntArray,
+        paths: FloatArray,
+        dt: FloatArray | None,
+        solve: Callable[[IntArray, FloatArray, FloatArray], Trajectory],
+    ) -> int:
+        """Ask the exact path for what the learner wants to know where it was beyond trust; how many became known.
+
+        Args:
+            step: what these states are to be remembered under.
+            ids: of the paths of this rank, (p,); they set the order.
+            paths: from rest, (p, s, g).
+            dt: durations of their increments, (s,); None: they do not matter.
+            solve: see `explore`.
+        """
+        everywhere = self.gather(ids, paths)
+        asked = self.ask(lambda learner: learner.plan_unseen(step, everywhere.arrays[0]))
+        return self.solved(step, asked, np.ones(asked.shape[1]) if dt is None else dt, solve)
+
+    def solved(
+        self,
+        step: int,
+        paths: FloatArray,
+        dt: FloatArray,
+        solve: Callable[[IntArray, FloatArray, FloatArray], Trajectory],
+    ) -> int:
+        """Ask the exact path along paths (p, s, g), the same on all ranks, which share them; see `catch_up`."""
         mine = np.arange(self.comm.rank, len(paths), self.comm.size)
-        answer = solve(-1 - mine, np.ascontiguousarray(paths[mine]))
+        answer = solve(-1 - mine, np.ascontiguousarray(paths[mine]), dt)
         handed = self.gather(mine, answer.flux, answer.tangent, answer.known.astype(float))
 
         def record(learner: Learner) -> int:
@@ -150,7 +188,7 @@ class Learning:
             for length in np.unique(known.sum(axis=1).astype(int)):
                 if length:
                     rows = np.flatnonzero(known.sum(axis=1) == length)
-                    parts = (paths[rows, :length], np.ones((len(rows), length)))
+                    parts = (paths[rows, :length], np.tile(dt[:length], (len(rows), 1)))
                     exact = (flux[rows, :length], tangent[rows, :length])
                     gained += learner.record_paths(step, -1 - handed.ids[rows], *parts, *exact)
             return gained

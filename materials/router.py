@@ -13,6 +13,7 @@ material (the audit), and when the learner has trained, the new surrogate takes 
 """
 
 import logging
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 ROUNDS = 3
 """Times that points may change over after convergence, before all do."""
+STRIDE = 2**40
+"""More than there are points, so that increment × this + point id orders states."""
 CHUNK = 64
 """Paths that the exact material is led along at a time."""
 
@@ -57,7 +60,7 @@ class Router(Material):
         symmetric: whether surrogates of this kind have symmetric tangents.
         learns: whether surrogates are trained at all; otherwise the first one stays.
         by_clock: judge by the clock whether routing pays, not by counted evaluations.
-        watch: only count points beyond trust instead of asking the exact material.
+        watch: leave all points to the surrogate, and note those beyond trust, for `catch_up` after the run.
     """
 
     annotations = ("trust", "error_estimate", "model_version")
@@ -111,6 +114,13 @@ class Router(Material):
         self._rejected = False
         """Whether the last attempt was."""
         self._step = self._rounds = self._refused = 0
+        self._beyond: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+        """Points beyond trust when the iteration had converged last, for a router that watches."""
+        self._strayed: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+        """Points that were in some increment."""
+        self._stray_ids: list[IntArray] = []
+        self._stray_gradients: list[FloatArray] = []
+        """What gradients they had, increment by increment, and ids that order them, where nothing is remembered."""
         self._jump = 0.0
         """Largest relative change of the flux where the material of a point changed, in this increment."""
         self._last: _Evaluated | None = None
@@ -179,7 +189,7 @@ class Router(Material):
         doubtful[self._rows] = False
         refused = np.count_nonzero(doubtful)
         if self._watch:
-            self._refused = refused
+            self._refused, self._beyond = refused, doubtful
             return 0
         moved: int = self._learning.comm.allreduce(refused)
         if not moved:
@@ -313,7 +323,9 @@ class Router(Material):
         with self._costs.spend("audited"):
             error, narrowed = self._audit(step)
         samples, retrained = 0, 0
-        if self._learns:
+        if self._watch:
+            self._note(step)
+        elif self._learns:
             samples = self._hand_in(step, last)
             if learning.ask(lambda learner: learner.due(step)):
                 with self._costs.spend("explored"):
@@ -327,6 +339,64 @@ class Router(Material):
             self._switch_off()
         self._books = self._costs.carried(learning.comm)
         return Lesson(unseen, samples, retrained, error, jump, time.perf_counter() - began)
+
+    # Runs that are repeated ---------------------------------------------------------------------------------------
+
+    def begin(self, paths: FloatArray) -> bool:
+        """Before the first increment: have a surrogate; whether there is one. Collective.
+
+        Without one it is trained on what is known, or on paths (p, s, g) of the exact material.
+        """
+        if self._fast is None:
+            learning = self._learning
+            if not learning.ask(lambda learner: learner.summary()["states"]):
+                with self._costs.spend("explored"):
+                    learning.solved(0, paths, np.ones(paths.shape[1]), self._solve_paths)
+            with self._costs.spend("training"):
+                learning.train(0)
+            self.bind(self.point_ids)
+        return self._fast is not None
+
+    def take_up(self) -> None:
+        """Go on from what earlier runs have learned, at rest. Collective."""
+        self._learning.resume(sys.maxsize)
+        self.bind(self.point_ids)
+
+    @property
+    def watches(self) -> bool:
+        """Whether all points are left to the surrogate."""
+        return self._watch
+
+    def strays(self) -> int:
+        """How many points of all ranks were beyond trust: once with memory, in every increment without. Collective."""
+        mine = np.count_nonzero(self._strayed) if self.remembers else sum(map(len, self._stray_ids))
+        strays: int = self._learning.comm.allreduce(int(mine))
+        return strays
+
+    def catch_up(self, number: int) -> None:
+        """After run `number`, which only watched: learn where it was beyond trust. Collective."""
+        if not self.strays():
+            return
+        learning, dt = self._learning, None
+        if self.remembers:
+            rows = np.flatnonzero(self._strayed)
+            paths = np.stack([gradient[rows] for gradient in self._gradients], axis=1)
+            ids, dt = self.point_ids[rows], np.array(self._dts)
+        else:
+            paths, ids = np.concatenate(self._stray_gradients)[:, None], np.concatenate(self._stray_ids)
+        with self._costs.spend("explored"):
+            learning.catch_up(number, ids, paths, dt, self._solve_paths)
+        with self._costs.spend("training"):
+            learning.train(number)
+
+    def _note(self, step: int) -> None:
+        """Keep in mind where the increment was beyond trust."""
+        self._strayed |= self._beyond
+        if not self.remembers:
+            self._stray_ids.append(step * STRIDE + self.point_ids[self._beyond])
+            self._stray_gradients.append(self._gradient[self._beyond])
+
+    # Change-over -------------------------------------------------------------------------------------------------
 
     def _switch_off(self) -> None:
         """Leave every point to the exact material for the rest of the run."""
@@ -385,9 +455,8 @@ class Router(Material):
         known = (response.status == Status.OK)[:, None]
         return Trajectory(response.flux[:, None], response.tangent[:, None], known)
 
-    def _solve_paths(self, ids: IntArray, gradient: FloatArray) -> Trajectory:
+    def _solve_paths(self, ids: IntArray, gradient: FloatArray, dt: FloatArray) -> Trajectory:
         """The exact material along paths (p, s, g), some at a time."""
-        dt = np.ones(gradient.shape[1])
         starts = range(0, max(len(ids), 1), CHUNK)
         parts = [follow(self._scratch, ids[i : i + CHUNK], gradient[i : i + CHUNK], dt) for i in starts]
         self._costs.count["explored"] += gradient.shape[0] * gradient.shape[1]

@@ -69,6 +69,7 @@ def run(
     from solver.case.loading import parse_case
     from solver.case.suspicions import suspicions
     from solver.driver import NotConverged
+    from solver.iterated_run import iterates, run_iterated
     from solver.newton import Interrupted
     from solver.results.results import Results
 
@@ -76,11 +77,17 @@ def run(
     if not quiet:
         _warn(suspicions(case))
     directory = out if out is not None else Path("runs") / case_file.stem
-    results = Results(case, comm, directory, restart=restart, quiet=quiet)
-    with results.timing("build"):
-        driver = build(case, comm, directory)
     try:
-        results.run(driver)
+        if iterates(case):
+            if restart:
+                text = "a case that is repeated with `mode: iterate` starts at rest, run it without --restart"
+                raise BadInput(f"{case.located(('materials',))}: materials: {text}")
+            run_iterated(case, comm, directory, quiet=quiet)
+        else:
+            results = Results(case, comm, directory, restart=restart, quiet=quiet)
+            with results.timing("build"):
+                driver = build(case, comm, directory)
+            results.run(driver)
     except NotConverged as error:
         _complain(f"{error}\nEverything up to the last accepted step is saved in {directory}")
         comm.Barrier()  # a rank that ends earlier would silence the first one

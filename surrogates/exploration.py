@@ -125,6 +125,28 @@ def paths_ahead(measure: Measure, paths: FloatArray, reach: float, count: int, s
     return from_logarithmic_strain(measure, shortening[:, None, None] * ahead)
 
 
+def companions(measure: Measure, paths: FloatArray, copies: int, seed: int) -> FloatArray:
+    """Paths (p, s, g), and beside each of them `copies` − 1 others, so that its neighbourhood becomes known too.
+
+    Every component of the (logarithmic) strain of a copy is stretched by a factor of its own.
+    """
+    p, s, g = paths.shape
+    strain = logarithmic_strain(measure, paths.reshape(-1, g)).reshape(p, s, -1)
+    beside = [paths]
+    for copy in range(1, copies):
+        streams = (np.random.default_rng([seed, 2, copy, number]) for number in range(p))
+        factors = 1.0 + JITTER * np.array([stream.standard_normal(strain.shape[2]) for stream in streams])
+        stretched = (factors[:, None] * strain).reshape(p * s, -1)
+        beside.append(from_logarithmic_strain(measure, stretched).reshape(p, s, g))
+    return np.concatenate(beside)
+
+
+def rays_through(measure: Measure, gradient: FloatArray, reach: float, steps: int) -> FloatArray:
+    """Rays from rest to `reach` times the (logarithmic) strain of states (n, g), in equal steps, (n, steps, g)."""
+    fractions = np.arange(1.0, steps + 1.0)[:, None] / steps
+    return from_logarithmic_strain(measure, reach * fractions * logarithmic_strain(measure, gradient)[:, None])
+
+
 def logarithmic_strain(measure: Measure, gradient: FloatArray) -> FloatArray:
     """Logarithm of U as Mandel vectors at finite strain, otherwise the gradient, (n, m)."""
     if measure.physics is not Physics.FINITE_STRAIN:

@@ -26,11 +26,12 @@ from materials.interface import IntArray
 from materials.measures import FloatArray, Measure
 from surrogates.audit import AuditRecord, summarised
 from surrogates.experience import SPLITS, Experience
-from surrogates.exploration import logarithmic_strain, paths_ahead, rays_ahead
+from surrogates.exploration import companions, logarithmic_strain, paths_ahead, rays_ahead, rays_through
 from surrogates.family import ModelError
-from surrogates.normaliser import overall_scale
+from surrogates.normaliser import component_scale, overall_scale
 from surrogates.retraining import LearnerSettings, retrain
 from surrogates.store import Model, read_model, write_model
+from surrogates.thinning import spread
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,12 @@ _EACH = 1_000_003
 """Sets the random streams of one increment apart from those of the next."""
 _MARGIN = 1.3
 """Strains grow by up to this factor more than the load, as a rule."""
+_BEYOND = 1.25
+"""How far a ray goes through a state that was beyond trust, relative to that: four of its five states lead there."""
+_COPIES = 5
+"""Paths beside each other at most where one was beyond trust, itself included."""
+_PLACES = 8
+"""Places along a path that distances between paths are measured at."""
 _KNOWN = 0.2
 """A ray whose end is nearer to a known state than this part of its length would teach nothing."""
 
@@ -165,13 +172,32 @@ class Learner:
         if not len(paths):
             return None
         states = paths.shape[0] * paths.shape[1]
-        log.info("after increment %d: cells are solved at %d states beyond those of the run", step, states)
+        log.info("cells are solved at %d states beyond those of the run", states)
         return paths
+
+    def plan_unseen(self, step: int, paths: FloatArray) -> FloatArray:
+        """What the exact path should be asked for since paths (p, s, g) were beyond trust: no more than it may be.
+
+        That is some of them, spread over what there is of them, and others beside each. Where nothing is remembered, a
+        path is one state, and what is asked for leads through it.
+        """
+        self._explored_from = self.experience.new_id
+        settings, places = self.settings, np.unique(np.linspace(0, paths.shape[1] - 1, _PLACES).astype(int))
+        strain = logarithmic_strain(self.measure, paths[:, places].reshape(-1, self.measure.size))
+        points = (strain / component_scale(strain)).reshape(len(paths), -1)
+        states = len(paths)
+        if not self.experience.remembers:
+            paths = rays_through(self.measure, paths[:, 0], _BEYOND, _RAY_STEPS)
+        most = max(settings.explored // paths.shape[1], 1) if settings.explored else len(paths)
+        paths = paths[np.sort(spread(points, min(most, len(paths))))]
+        asked = companions(self.measure, paths, min(most // len(paths), _COPIES), settings.seed + _EACH * step)
+        log.info("cells are solved at %d states, since %d were beyond trust", asked.shape[0] * asked.shape[1], states)
+        return asked
 
     def train(self, step: int) -> bool:
         """Train; whether another version is in force now. Waits for it: a few seconds for small networks."""
         training: dict[str, Any] = {"step": step, "states": len(self.experience), "version": None, "why": None}
-        log.info("after increment %d: a surrogate is trained on %d states", step, len(self.experience))
+        log.info("a surrogate is trained on %d states", len(self.experience))
         try:
             learned, validation, held_out = (self.experience.samples(split) for split in SPLITS)
             last = self.trainings[-1] if self.trainings else {}

@@ -40,11 +40,13 @@ def learning(run: RunData, finite: bool) -> dict[str, Any]:
 
 def _pictures(run: RunData, told: dict[str, dict[str, Any]], finite: bool) -> Iterator[Picture]:
     trained: dict[int, str] = {}
-    for material in told.values():
+    for material in told.values() if "pass" not in run.record else ():
         for entry in material["versions"]:
             name = f"v{entry['version']}" if len(told) == 1 else ""
             trained[entry["step"]] = ", ".join(filter(None, (trained.get(entry["step"]), name)))
     caption = "Dashed: a version of the surrogate comes into force."
+    if "pass" in run.record:
+        caption = f"Pass {run.record['pass']}, all points left to the surrogate; it learned in between."
     yield Picture(vector_image(draw_share(run.history, trained)), caption)
     if run.fields is not None:
         scale = deformation_scale(run.fields, finite)
@@ -81,7 +83,8 @@ def _learned(run: RunData, name: str, told: dict[str, Any]) -> Learned:
             "Left: root mean square. Right: mean with its interval (band), and the largest error (line)."
         )
         pictures.append(Picture(vector_image(draw_audit(run.history, versions)), caption))
-    return Learned(name, _facts(told), [_version_row(entry) for entry in versions], pictures)
+    when = "pass" if "pass" in run.record else "increment"
+    return Learned(name, _facts(told), [_version_row(entry, when) for entry in versions], pictures)
 
 
 def _facts(told: dict[str, Any]) -> dict[str, str]:
@@ -108,14 +111,14 @@ def _facts(told: dict[str, Any]) -> dict[str, str]:
     return facts
 
 
-def _version_row(entry: dict[str, Any]) -> dict[str, str]:
+def _version_row(entry: dict[str, Any], when: str) -> dict[str, str]:
     audit = entry["audit"]
     loss = entry.get("loss")
     origin = {"given": "given", "fresh": "trained anew", "warm": "trained on"}[entry["start"]]
     lower, upper = audit["exceeding_interval"]
     return {
         "version": str(entry["version"]),
-        "after increment": str(entry["step"]),
+        f"after {when}": str(entry["step"]),
         "network": "kept, trusted anew" if entry.get("kept") else origin,
         "states": grouped(sum(entry["split"].values())) if "split" in entry else "",
         "error": percent(np.sqrt(loss)) if loss is not None else "",

@@ -4,7 +4,7 @@ import logging
 import signal
 import sys
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
@@ -40,6 +40,8 @@ from solver.results.totals import Totals
 
 log = logging.getLogger(__name__)
 
+Step = Callable[[], None]
+
 
 class Results:
     """Records one run in its directory and shows it on the terminal.
@@ -60,6 +62,7 @@ class Results:
         out_dir: the run directory.
         restart: go on from the restart point in `out_dir`.
         quiet: show nothing.
+        number: of a run that is repeated, from 1: what earlier ones learned and logged stays; 0: it is not.
         stream: where to show progress; the standard output by default.
 
     Raises:
@@ -74,9 +77,11 @@ class Results:
         *,
         restart: bool = False,
         quiet: bool = False,
+        number: int = 0,
         stream: TextIO | None = None,
     ) -> None:
         self._case, self._comm, self._quiet, self._path = case, comm, quiet, out_dir
+        self._number = number
         self._stream = sys.stdout if stream is None else stream
         self._seconds: dict[str, float] = {}
         data = resolved(case)
@@ -127,8 +132,13 @@ class Results:
         finally:
             self._seconds[part] = self._seconds.get(part, 0.0) + clock.perf_counter() - began
 
-    def run(self, driver: Driver) -> None:
+    def run(self, driver: Driver, first: Step | None = None, last: Step | None = None) -> None:
         """Run the driver to its end and record it. Collective.
+
+        Args:
+            driver: what to run.
+            first: what there is to do before, recorded and shown like the run.
+            last: what there is to do after it.
 
         However the run ends, the directory tells: status, restart point and the last accepted fields.
 
@@ -143,7 +153,11 @@ class Results:
             stack.enter_context(_termination_as_interrupt())
             stack.enter_context(self._display)
             try:
+                if first is not None:
+                    first()
                 driver.run([self], self.start)
+                if last is not None:
+                    last()
             except WrongValue as error:
                 raise self._case.bad_input(error.path, error.message) from None
             except NotConverged as error:
@@ -153,6 +167,11 @@ class Results:
                 self._finish(RunStatus.INTERRUPTED, str(error))
                 raise
             self._finish(RunStatus.DONE, None)
+        if not self._number:
+            self.say_where()
+
+    def say_where(self) -> None:
+        """Say that the run is done, and where its results are."""
         if self._comm.rank == 0 and not self._quiet:
             print(self._closing_words(), file=self._stream, flush=True)
 
@@ -193,7 +212,7 @@ class Results:
     # How it is kept --------------------------------------------------------------------------------------------------
 
     def _claim(self, restart: bool) -> None:
-        self._directory = RunDirectory(self._path, restart=restart)
+        self._directory = RunDirectory(self._path, restart=restart, keep_learned=self._number > 0)
 
     def _read_restart_point(self) -> RestartPoint:
         path = self._path / names.CHECKPOINT
@@ -218,6 +237,7 @@ class Results:
             "case": str(self._case.source),
             "physics": self._header.case["physics"],
             "dimension": self._case.dimension,
+            **({"pass": self._number} if self._number else {}),
             "ranks": self._comm.size,
             "versions": self._header.versions,
             "machine": machine(),
@@ -232,7 +252,7 @@ class Results:
         self._open_log()
 
     def _open_log(self) -> None:
-        self._log.open(self._path / names.LOG, keep=self.start is not None)
+        self._log.open(self._path / names.LOG, keep=self.start is not None or self._number > 1)
 
     def _save(self, problem: MacroProblem) -> None:
         """Write a restart point of the last accepted increment, unless it is there already. Collective."""

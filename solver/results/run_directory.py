@@ -44,18 +44,19 @@ class RunDirectory:
     Args:
         path: the folder.
         restart: whether an earlier run goes on here.
+        keep_learned: leave what earlier runs have learned.
 
     Raises:
         BadInput: the folder holds something that is not a run, or is no folder.
     """
 
-    def __init__(self, path: Path, *, restart: bool) -> None:
+    def __init__(self, path: Path, *, restart: bool, keep_learned: bool = False) -> None:
         if path.exists() and not path.is_dir():
             raise BadInput(f"{path}: is a file, name a folder for the results with --out")
         if path.is_dir() and not restart and any(path.iterdir()) and not (path / RUN).is_file():
             raise BadInput(f"{path}: holds files that are not a run, name an empty or a new folder with --out")
         self.path = path
-        self._restart = restart
+        self._restart, self._keep_learned = restart, keep_learned
         self._record: dict[str, Any] = {}
         self.opened = False
         self._clock = clock.monotonic()
@@ -71,9 +72,8 @@ class RunDirectory:
         else:
             for leftover in (Path(CHECKPOINT).parent, LOCALIZATION, REPORT):
                 _remove(self.path / leftover)
-            for versions in self.path.glob(f"{MODELS}/*/{VERSIONS}"):
-                for place in learned(self.path, versions.parent.name):
-                    _remove(place)
+            if not self._keep_learned:
+                forget(self.path)
         write_text(self.path / CASE, case_text)
         self._record = {"status": RunStatus.RUNNING, "started": _now(), **record, "restarts": restarts}
         self.update({}, force=True)
@@ -98,6 +98,13 @@ class RunDirectory:
 def learned(path: Path, material: str) -> tuple[Path, Path]:
     """Where a run in the folder `path` keeps what a material learns: the folder of its models, and its dataset."""
     return path / MODELS / material, path / DATA / f"{material}.h5"
+
+
+def forget(path: Path) -> None:
+    """Remove what runs in the folder `path` have learned; other files there stay."""
+    for versions in path.glob(f"{MODELS}/*/{VERSIONS}"):
+        for place in learned(path, versions.parent.name):
+            _remove(place)
 
 
 def read_record(path: Path) -> dict[str, Any]:

@@ -171,3 +171,34 @@ def test_a_fresh_run_keeps_nothing_of_an_earlier_one(learned: Path, tmp_path: Pa
     assert execute(["run", *case, "--set", "materials.composite={type: rve, rve: cell}", "--set", "output={}"]) == DONE
     assert [path.name for path in (out / "models").iterdir()] == ["own"]
     assert [path.name for path in (out / "data").iterdir()] == ["own.h5"]
+
+
+def test_a_run_is_repeated_until_nothing_is_beyond_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The paths of the recipe end at a tenth of the strains of the run."""
+    (tmp_path / "case.yaml").write_text(CASE.replace("range: 0.03", "range: 0.003"), encoding="utf-8")
+    case, out = str(tmp_path / "case.yaml"), tmp_path / "out"
+    arguments = ["run", case, "--out", str(out), "--set", "materials.composite.mode=iterate"]
+    assert execute(arguments) == DONE
+    assert capsys.readouterr().out.count("Done: ") == 1
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    assert 2 <= record["pass"] <= 10
+    assert len(record["learning"]["composite"]["versions"]) == record["pass"]
+    log = (out / "log.txt").read_text(encoding="utf-8")
+    assert "pass 1 ends with" in log
+    assert f"pass {record['pass']} ends with no point beyond trust" in log
+    history = np.genfromtxt(out / "history.csv", delimiter=",", names=True)
+    assert (history["n_unseen"] == 0).all()
+    assert (history["n_surrogate"] == history["n_points"]).all()
+    exact = ["--set", "materials.composite={type: rve, rve: cell}", "--set", "output.fields=[displacement]"]
+    assert execute(["run", case, "--out", str(tmp_path / "exact"), *exact]) == DONE
+    reactions = [np.loadtxt(path / "reactions.csv", delimiter=",", skiprows=1) for path in (out, tmp_path / "exact")]
+    np.testing.assert_allclose(reactions[0], reactions[1], atol=1e-3 * np.abs(reactions[1]).max())
+    capsys.readouterr()
+    assert "run it without --restart" in complaint(capsys, [*arguments, "--quiet", "--restart"])
+
+
+def test_repetitions_end_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "case.yaml").write_text(CASE.replace("range: 0.03", "range: 0.003"), encoding="utf-8")
+    changes = ["--set", "materials.composite.mode=iterate", "--set", "materials.composite.passes=1"]
+    assert execute(["run", str(tmp_path / "case.yaml"), "--out", str(tmp_path / "out"), *changes]) == DONE
+    assert "after 1 passes there are still" in capsys.readouterr().out
