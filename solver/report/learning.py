@@ -15,6 +15,8 @@ from solver.results.narration import duration, grouped
 
 SOURCES = ("surrogate", "both", "cell", "law")
 """What answers in an element."""
+REPEATED = ("surrogate answers", "cells for audits", "states learned from", "trainings", "trust narrowed")
+"""Facts that mean something for the last pass of a run that was repeated: cells are solved between passes."""
 
 
 class Learned(NamedTuple):
@@ -34,24 +36,28 @@ def learning(run: RunData, finite: bool) -> dict[str, Any]:
         return {}
     return {
         "pictures": list(_pictures(run, told, finite)),
+        "layout": "pair" if "pass" in run.record else "learning",
         "materials": [_learned(run, *entry) for entry in told.items()],
     }
 
 
 def _pictures(run: RunData, told: dict[str, dict[str, Any]], finite: bool) -> Iterator[Picture]:
-    trained: dict[int, str] = {}
-    for material in told.values() if "pass" not in run.record else ():
-        for entry in material["versions"]:
-            name = f"v{entry['version']}" if len(told) == 1 else ""
-            trained[entry["step"]] = ", ".join(filter(None, (trained.get(entry["step"]), name)))
-    caption = "Dashed: a version of the surrogate comes into force."
-    if "pass" in run.record:
-        caption = f"Pass {run.record['pass']}, all points left to the surrogate; it learned in between."
-    yield Picture(vector_image(draw_share(run.history, trained)), caption)
+    if "pass" not in run.record:
+        yield _share_picture(run, told)
     if run.fields is not None:
         scale = deformation_scale(run.fields, finite)
         for field, caption in _fields(run.fields):
             yield Picture(pixel_image(draw_field(run.fields, field, scale)), caption)
+
+
+def _share_picture(run: RunData, told: dict[str, dict[str, Any]]) -> Picture:
+    trained: dict[int, str] = {}
+    for material in told.values():
+        for entry in material["versions"]:
+            name = f"v{entry['version']}" if len(told) == 1 else ""
+            trained[entry["step"]] = ", ".join(filter(None, (trained.get(entry["step"]), name)))
+    caption = "Dashed: a version of the surrogate comes into force."
+    return Picture(vector_image(draw_share(run.history, trained)), caption)
 
 
 def _fields(snapshot: Snapshot) -> Iterator[tuple[Field, str]]:
@@ -83,8 +89,10 @@ def _learned(run: RunData, name: str, told: dict[str, Any]) -> Learned:
             "Left: root mean square. Right: mean with its interval (band), and the largest error (line)."
         )
         pictures.append(Picture(vector_image(draw_audit(run.history, versions)), caption))
-    when = "pass" if "pass" in run.record else "increment"
-    return Learned(name, _facts(told), [_version_row(entry, when) for entry in versions], pictures)
+    when, facts = "increment", _facts(told)
+    if "pass" in run.record:
+        when, facts = "pass", {"pass": str(run.record["pass"])} | {key: facts[key] for key in REPEATED}
+    return Learned(name, facts, [_version_row(entry, when) for entry in versions], pictures)
 
 
 def _facts(told: dict[str, Any]) -> dict[str, str]:
