@@ -132,6 +132,7 @@ class Learning:
         self,
         step: int,
         growth: float,
+        ids: IntArray,
         gradient: FloatArray,
         solve: Callable[[IntArray, FloatArray, FloatArray], Trajectory],
     ) -> int:
@@ -140,10 +141,11 @@ class Learning:
         Args:
             step: the increment that was accepted.
             growth: how many times the largest load so far is still to come.
-            gradient: committed gradients of the points of this rank, (n, g).
+            ids: of the points of this rank, (n,).
+            gradient: their committed gradients, (n, g).
             solve: the exact path along paths (p, s, g) in increments of duration (s,); their ids are negative.
         """
-        everywhere = self.gather(np.arange(len(gradient)), gradient)
+        everywhere = self.gather(ids, gradient)
         paths = self.ask(lambda learner: learner.plan_ahead(step, everywhere.arrays[0], growth))
         if paths is None or len(paths) == 0:
             return 0

@@ -329,7 +329,7 @@ class Router(Material):
             samples = self._hand_in(step, last)
             if learning.ask(lambda learner: learner.due(step)):
                 with self._costs.spend("explored"):
-                    samples += learning.explore(step, growth, self._gradient, self._solve_paths)
+                    samples += learning.explore(step, growth, self.point_ids, self._gradient, self._solve_paths)
                 with self._costs.spend("training"):
                     retrained = int(learning.train(step))
         if retrained or narrowed:

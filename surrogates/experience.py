@@ -253,7 +253,7 @@ class Experience:
     def _merge(self, rows: Rows) -> None:
         """Take in states whose id and position are not known yet."""
         new = rows._replace(
-            gradient=self.measure.rest + self._rounded("gradient", rows.gradient - self.measure.rest),
+            gradient=self.rounded(rows.gradient),
             flux=self._rounded("flux", rows.flux),
             tangent=self._rounded("tangent", rows.tangent),
         )
@@ -261,6 +261,10 @@ class Experience:
         order = np.lexsort((both.position, both.id))  # stable: of the same state, the one that is known stands first
         repeats = (np.diff(both.id[order], prepend=np.nan) == 0) & (np.diff(both.position[order], prepend=np.nan) == 0)
         self.rows = Rows(*(np.ascontiguousarray(values[order[~repeats]]) for values in both))
+
+    def rounded(self, gradient: FloatArray) -> FloatArray:
+        """Gradients (…, g) as they would be remembered, so that what depends on them depends on no partition."""
+        return self.measure.rest + self._rounded("gradient", gradient - self.measure.rest)
 
     def _rounded(self, name: str, values: FloatArray) -> FloatArray:
         """On the grid of a quantity, which the first values that are not zero set."""

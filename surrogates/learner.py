@@ -168,7 +168,8 @@ class Learner:
         if not self.settings.explored:
             return None
         remembers = self.experience.remembers
-        paths = self._paths_ahead(step, reach) if remembers else self._rays_ahead(step, gradient, reach)
+        known = self.experience.rounded(gradient)
+        paths = self._paths_ahead(step, reach) if remembers else self._rays_ahead(step, known, reach)
         if not len(paths):
             return None
         states = paths.shape[0] * paths.shape[1]
@@ -182,6 +183,7 @@ class Learner:
         path is one state, and what is asked for leads through it.
         """
         self._explored_from = self.experience.new_id
+        paths = self.experience.rounded(paths)
         settings, places = self.settings, np.unique(np.linspace(0, paths.shape[1] - 1, _PLACES).astype(int))
         strain = logarithmic_strain(self.measure, paths[:, places].reshape(-1, self.measure.size))
         points = (strain / component_scale(strain)).reshape(len(paths), -1)
