@@ -112,7 +112,7 @@ def _facts(told: dict[str, Any]) -> dict[str, str]:
         if costs["break_even_points"] is None
         else f"{grouped(costs['break_even_points'])} points",
         "largest flux jump": percent(told["largest_flux_jump"]),
-        "trust narrowed": f"{len(told['narrowings'])} times",
+        "trust narrowed": f"{len(told['narrowings'])} ×",
     }
     if told["switched_off"]:
         facts["switched off"] = "it did not pay"

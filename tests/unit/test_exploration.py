@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 
 from materials.measures import FloatArray, Measure, Physics
-from surrogates.exploration import from_logarithmic_strain, logarithmic_strain, paths_ahead, rays_ahead
+from surrogates.exploration import (
+    companions,
+    from_logarithmic_strain,
+    logarithmic_strain,
+    paths_ahead,
+    rays_ahead,
+    rays_through,
+)
 from surrogates.paths import smallest_stretch
 
 MEASURES = [Measure(physics, dimension) for physics in Physics for dimension in (2, 3)]
@@ -120,3 +127,25 @@ def test_the_first_kind_begins_as_observed() -> None:
     for path in onwards:
         cosine = directions @ path[0] / np.linalg.norm(path[0])
         assert cosine.max() > 1.0 - 1e-9
+
+
+def test_rays_lead_through_their_states_and_beyond(measure: Measure) -> None:
+    ends = states(measure, 5, 0.2)
+    rays = rays_through(measure, ends, 1.25, 5)
+    strain = logarithmic_strain(measure, rays.reshape(-1, measure.size)).reshape(5, 5, -1)
+    wanted = logarithmic_strain(measure, ends)
+    for place, share in enumerate((0.25, 0.5, 0.75, 1.0, 1.25)):
+        np.testing.assert_allclose(strain[:, place], share * wanted, atol=1e-13)
+
+
+def test_companions_are_beside_their_paths(measure: Measure) -> None:
+    paths = observed(measure, 6, 4)
+    beside = companions(measure, paths, 3, seed=5)
+    assert beside.shape == (18, 4, measure.size)
+    np.testing.assert_array_equal(beside[:6], paths)
+    np.testing.assert_array_equal(companions(measure, paths[:2], 3, seed=5)[2:4], beside[6:8])
+    strain, others = (logarithmic_strain(measure, one.reshape(-1, measure.size)) for one in (paths, beside[6:12]))
+    factors = others / strain
+    assert 0.0 < np.abs(factors - 1.0).max() < 1.0
+    steps = factors.reshape(6, 4, -1)
+    np.testing.assert_allclose(steps, np.repeat(steps[:, :1], 4, axis=1), atol=1e-6)
