@@ -20,17 +20,25 @@ SMALLER = {
         "mesh.divisions=[2, 2]",
         "load.steps=4",
         "rves.cell.geometry.resolution=4",
-        "materials.composite.retrain.explore=200",
+        "materials.composite.retrain.explore=100",
+        "surrogates.fibre.training.epochs=30",
     ),
     "plate_hole_adaptive": (
         "mesh.divisions=[2, 2]",
         "load.steps=6",
         "rves.cell.geometry.resolution=4",
-        "materials.composite.retrain.explore=200",
+        "materials.composite.retrain.explore=100",
+        "surrogates.plastic.training.epochs=30",
     ),
     "plate_hole_j2": ("mesh.divisions=[2, 2]", "load.steps=6", "rves.cell.geometry.resolution=4"),
     "beam_3d": ("mesh.divisions=[3, 1, 1]", "load.steps=2", "mesh.degree=1", "rves.cell.geometry.resolution=2"),
     "heat_fin": ("mesh.divisions=[5, 2]",),
+    "bar_polycrystal": ("mesh.divisions=[2, 2]", "rves.cell.geometry.resolution=6"),
+    "block_voids": ("mesh.divisions=[2, 2]", "load.steps=1", "rves.cell.geometry.resolution=6", "rves.cell.degree=1"),
+    "plate_crosses": ("mesh.divisions=[2, 2]",),
+    "strip_random": ("mesh.divisions=[2, 2]", "load.steps=1", "rves.cell.geometry.resolution=8"),
+    "tow_hexagonal": ("mesh.divisions=[2, 2]", "load.steps=1", "rves.cell.geometry.resolution=4"),
+    "wall_voxels": ("mesh.divisions=[2, 2]",),
 }
 CASES = sorted(path.stem for path in (ROOT / "cases").glob("*.yaml"))
 
