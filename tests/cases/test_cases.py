@@ -63,4 +63,4 @@ def test_the_surrogate_pulls_the_plate_like_the_cells() -> None:
     """Beyond yield, after unloading and reloading."""
     cells, surrogate = PINNED["plate_hole_j2"], PINNED["plate_hole_rnn"]
     for name in ("hole_edge_x", "top_y"):
-        assert surrogate[name] == pytest.approx(cells[name], rel=4e-2)
+        assert surrogate[name] == pytest.approx(cells[name], rel=2e-2)

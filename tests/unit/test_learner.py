@@ -31,7 +31,12 @@ FINITE = Measure(Physics.FINITE_STRAIN, 2)
 SMALL = Measure(Physics.SMALL_STRAIN, 2)
 POINTS = 150
 SETTINGS = LearnerSettings(
-    family=EnergyNetwork, options=EnergyOptions(hidden=(8,), symmetry="isotropic"), epochs=12, explored=600, samples=60
+    family=EnergyNetwork,
+    options=EnergyOptions(hidden=(8,), symmetry="isotropic"),
+    epochs=12,
+    explored=600,
+    samples=60,
+    reach=2.5,
 )
 
 
