@@ -9,6 +9,7 @@ Compiled code is kept in `cache_directory()` (materials/compilation_cache.py).
 
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numba
@@ -17,7 +18,7 @@ from numba import types
 from numba.core.errors import NumbaError
 from numba.core.typing import Signature
 
-from materials.compilation_cache import FunctionCache, cache_directory
+from materials.compilation_cache import FunctionCache, cache_directory, cache_directory_of
 
 __all__ = [
     "LAW_SIGNATURE",
@@ -27,6 +28,7 @@ __all__ = [
     "Kernel",
     "cache_directory",
     "compilation_count",
+    "compile_law",
     "jit",
     "kernel",
     "point_law",
@@ -151,6 +153,16 @@ def prepare(comm: MPI.Comm) -> None:
         raise CompilationError(failures[0])
 
 
+def compile_law(law: Callable[..., Any]) -> None:
+    """Compile, or load from the cache, one point law; `CompilationError` if it is none or does not compile."""
+    if law not in _law_dispatchers:
+        raise CompilationError(f"{getattr(law, '__name__', law)} lacks the decorator materials.compilation.point_law")
+    try:
+        _compile(law, LAW_SIGNATURE)
+    except NumbaError as error:
+        raise CompilationError(str(error)) from None
+
+
 def compilation_count() -> CompilationCount:
     """Number of functions that this process compiled, and that it loaded from the cache."""
     compiled = sum(sum(dispatcher.stats.cache_misses.values()) for dispatcher in _dispatchers)
@@ -167,7 +179,8 @@ def _dispatcher(function: Callable[..., Any]) -> Any:
     """The numba dispatcher of a function, which stores its code in `cache_directory()`."""
     dispatcher = numba.njit(error_model="numpy")(function)
     configured = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_directory())  # read when a cache is made; other libraries keep their own folder
+    folder = cache_directory_of(Path(function.__code__.co_filename))
+    numba.config.CACHE_DIR = str(folder)  # read when a cache is made; other libraries keep their own folder
     try:
         dispatcher._cache = FunctionCache(function)  # what `enable_caching` does, with our cache
     finally:

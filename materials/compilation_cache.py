@@ -46,6 +46,20 @@ def cache_directory() -> Path:
     return wanted
 
 
+def cache_directory_of(source: Path) -> Path:
+    """The folder of compiled code of the functions in a source file; created if need be.
+
+    That of `cache_directory` for these sources; below it, one named after the content of a file from elsewhere.
+    """
+    root = Path(__file__).resolve().parent.parent
+    own = any(source.is_relative_to(root / package) for package in _SOURCE_PACKAGES)
+    if own or not source.is_file():
+        return cache_directory()
+    folder = cache_directory() / hashlib.sha256(source.read_bytes()).hexdigest()[:20]
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def _fingerprint() -> str:
     """Hash of all that compiled code depends on."""
     digest = hashlib.sha256()

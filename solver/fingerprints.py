@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from materials.user_law import source_of
 from rve.cell import Cell
 from solver.case.case import Case
+from solver.case.laws import UserLawSection
 from solver.case.resolved import resolved
 
 _DIGITS = 9
@@ -39,7 +41,12 @@ def cell_hash(case: Case, name: str, cell: Cell) -> str:
         "rve": resolved(case)["rves"][name],
         "size": [round(float(length), _DIGITS) for length in cell.mesh.size],
     }
-    return _hash_of(described, rows.tobytes())
+    files = {
+        source_of(phase.law, case.source.parent)[0]
+        for phase in case.rves[name].phases.values()
+        if isinstance(phase, UserLawSection)
+    }
+    return _hash_of(described, rows.tobytes(), *sorted(file.read_bytes() for file in files))
 
 
 def _hash_of(data: Any, *more: bytes) -> str:

@@ -58,7 +58,7 @@ def _validate[AnyCase: LocatedCase](model: type[AnyCase], text: str, path: Path,
     root = parse_case_text(text, str(path))
     apply_overrides(root, str(path), overrides)
     try:
-        case = model.model_validate_json(json.dumps(root.plain()))
+        case = model.model_validate_json(json.dumps(root.plain()), context={"folder": path.parent})
     except ValidationError as error:
         raise bad_input(error, root, model) from None
     case.attach(root, path)

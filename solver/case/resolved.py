@@ -5,6 +5,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from materials.user_law import is_user_law, source_of
 from solver.case.case import Case, LocatedCase
 from solver.case.cell_case import CellCase
 
@@ -16,6 +17,7 @@ def resolved(case: LocatedCase) -> dict[str, Any]:
     """Plain data of a case with all defaults; what was left out for good (null) is dropped."""
     data: dict[str, Any] = case.model_dump(mode="json")
     sections: list[dict[str, Any]] = []
+    laws: list[dict[str, Any]] = []
     if isinstance(case, Case):
         data["title"] = case.title or case.source.stem
         sections = [data["mesh"], *data["materials"].values(), *(rve["geometry"] for rve in data["rves"].values())]
@@ -30,13 +32,19 @@ def resolved(case: LocatedCase) -> dict[str, Any]:
         element = data["mesh"].get("element")
         if element is not None:
             data["mesh"]["formulation"] = case.macro_formulation(element)
+        laws += [*data["materials"].values(), *(law for rve in data["rves"].values() for law in rve["phases"].values())]
     elif isinstance(case, CellCase):
+        laws += data["rve"]["phases"].values()
         sections = [data["rve"]["geometry"]]
         data["rve"]["formulation"] = case.formulation
     for section in sections:
         for key in _FILE_KEYS & section.keys():
             if section[key] is not None:
                 section[key] = str(case.file_path(section[key]).resolve())
+    for section in laws:
+        if is_user_law(section.get("law", "")):
+            file, class_name = source_of(section["law"], case.source.parent)
+            section["law"] = f"{file}:{class_name}"
     return {key: _without_null(value) for key, value in data.items() if value is not None}
 
 

@@ -1,6 +1,6 @@
 """Sections of which one key says the kind: `type` of a material, `law` of a phase, `generator` of a mesh."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Union
 
 from pydantic import Discriminator, Tag
@@ -21,7 +21,13 @@ def is_union_tag(part: str | int) -> bool:
     return isinstance(part, str) and part.startswith("<") and part.endswith(">")
 
 
-def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping[str, Any] | None = None) -> Any:
+def tagged_union(
+    key: str,
+    kinds: Mapping[str, Any],
+    noun: str,
+    instead: Mapping[str, Any] | None = None,
+    foreign: tuple[str, Callable[[str], bool], Any] | None = None,
+) -> Any:
     """Type of a section whose `key` selects one of `kinds`.
 
     Args:
@@ -30,28 +36,36 @@ def tagged_union(key: str, kinds: Mapping[str, Any], noun: str, instead: Mapping
         noun: what to call the value in messages, such as `law`.
         instead: key -> model, for sections that have another key instead, such as `file` for `generator`; a kind may
             have a key of this name as well.
+        foreign: a tag, which other values of the key are allowed, and the model of their sections.
     """
-    instead = instead or {}
+    alternatives = instead or {}
+    others = {} if foreign is None else {foreign[0]: foreign[2]}
+    tags = {union_tag(value) for value in (*kinds, *others)}
+    models = {**kinds, **others, **alternatives}
+
+    def tag_of(value: str) -> str:
+        return union_tag(foreign[0] if foreign is not None and foreign[1](value) else value)
 
     def select(data: Any) -> str | None:
         if not isinstance(data, dict):  # a model, when it is dumped
-            name = getattr(data, key, None) or next(iter(instead), None)
-            return None if name is None else union_tag(name)
+            name = getattr(data, key, None) or next(iter(alternatives), None)
+            return None if name is None else tag_of(name)
         chosen = data.get(key)
         own = getattr(kinds.get(chosen), "model_fields", {}) if isinstance(chosen, str) else {}
-        given = [name for name in (key, *instead) if name in data and name not in own.keys() - {key}]
+        given = [name for name in (key, *alternatives) if name in data and name not in own.keys() - {key}]
         if len(given) != 1:
             return None
-        if given[0] in instead:
+        if given[0] in alternatives:
             return union_tag(given[0])
-        return union_tag(data[key]) if isinstance(data[key], str) and data[key] in kinds else None
+        tag = tag_of(data[key]) if isinstance(data[key], str) else None
+        return tag if tag in tags else None
 
-    members = [Annotated[model, Tag(union_tag(value))] for value, model in {**kinds, **instead}.items()]
+    members = [Annotated[model, Tag(union_tag(value))] for value, model in models.items()]
     context: dict[str, int | str | float] = {
         "discriminator": key,
         "noun": noun,
         "kinds": ",".join(kinds),
-        "instead": ",".join(instead),
+        "instead": ",".join(alternatives),
     }
     chosen = Discriminator(
         select,

@@ -129,7 +129,7 @@ BROKEN = [
         "law: conductive, k: 1",
         "conductive",
         "rves.cell.phases.inclusion.law",
-        "use elastic",
+        "use chaboche, damage, elastic",
     ),
     Broken(
         "void at the macroscale",

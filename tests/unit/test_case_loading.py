@@ -225,6 +225,8 @@ def accepts(schema: dict[str, Any], value: object, root: dict[str, Any]) -> bool
         return False
     if "type" in schema and not _has_type(schema["type"], value):
         return False
+    if isinstance(value, str) and not re.search(schema.get("pattern", ""), value):
+        return False
     if isinstance(value, dict):
         if not all(name in value for name in schema.get("required", ())):
             return False
