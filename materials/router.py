@@ -34,13 +34,11 @@ log = logging.getLogger(__name__)
 
 ROUNDS = 3
 """Times that points may change over after convergence, before all do."""
-STRIDE = 2**40
-"""More than there are points, so that increment × this + point id orders states."""
 CHUNK = 64
 """Paths that the exact material is led along at a time."""
 
 
-class _Evaluated(NamedTuple):
+class Evaluated(NamedTuple):
     """The last evaluation."""
 
     gradient: FloatArray
@@ -60,7 +58,6 @@ class Router(Material):
         symmetric: whether surrogates of this kind have symmetric tangents.
         learns: whether surrogates are trained at all; otherwise the first one stays.
         by_clock: judge by the clock whether routing pays, not by counted evaluations.
-        watch: leave all points to the surrogate, and note those beyond trust, for `catch_up` after the run.
     """
 
     annotations = ("trust", "error_estimate", "model_version")
@@ -72,12 +69,11 @@ class Router(Material):
         symmetric: bool,
         learns: bool = True,
         by_clock: bool = False,
-        watch: bool = False,
     ):
         self._exact, self._scratch, self._auditor = make_exact(), make_exact(), make_exact()
         self._parked, self._arrivals = make_exact(), make_exact()
         self._learning = learning
-        self._learns, self._by_clock, self._watch = learns, by_clock, watch
+        self._learns, self._by_clock = learns, by_clock
         self.measure = self._exact.measure
         self.symmetric = self._exact.symmetric and symmetric
         self.outputs = self._exact.outputs
@@ -114,16 +110,9 @@ class Router(Material):
         self._rejected = False
         """Whether the last attempt was."""
         self._step = self._rounds = self._refused = 0
-        self._beyond: NDArray[np.bool_] = np.zeros(n, dtype=bool)
-        """Points beyond trust when the iteration had converged last, for a router that watches."""
-        self._strayed: NDArray[np.bool_] = np.zeros(n, dtype=bool)
-        """Points that were in some increment."""
-        self._stray_ids: list[IntArray] = []
-        self._stray_gradients: list[FloatArray] = []
-        """What gradients they had, increment by increment, and ids that order them, where nothing is remembered."""
         self._jump = 0.0
         """Largest relative change of the flux where the material of a point changed, in this increment."""
-        self._last: _Evaluated | None = None
+        self._last: Evaluated | None = None
         self._audited: IntArray = np.zeros(0, dtype=np.int64)
         self._fast_flux: FloatArray | None = None
         self._take_up(self._learning.surrogate())
@@ -151,7 +140,7 @@ class Router(Material):
         if self._fast is None or self._off:
             with costs.spend("exact", len(gradient)):
                 answer = self._exact.evaluate(gradient, dt)
-            self._last = _Evaluated(gradient, dt, answer.flux, answer.tangent, None)
+            self._last = Evaluated(gradient, dt, answer.flux, answer.tangent, None)
             return answer
         with costs.spend("surrogate", len(gradient) - len(rows)):
             answer = self._fast.evaluate(gradient, dt)
@@ -164,20 +153,23 @@ class Router(Material):
             answer.flux[rows], answer.tangent[rows], answer.status[rows] = exact[:3]
             for name, values in exact.outputs.items():
                 outputs[name][rows] = values
-        self._last = _Evaluated(gradient, dt, answer.flux, answer.tangent, fast_flux)
+        self._last = Evaluated(gradient, dt, answer.flux, answer.tangent, fast_flux)
         return answer._replace(outputs=outputs)
 
     def foresee(self, gradient: FloatArray, dt: float) -> None:
         """Choose routes by what the surrogate is worth at `gradient` (n, g)."""
-        self._rounds, self._refused, self._jump = 0, 0, 0.0
-        if self._fast is None or self._off or self._watch:
-            self._refused = len(self.point_ids) if self._fast is None else 0
+        self._begin_attempt()
+        if self._fast is None or self._off:
             return
         with self._costs.spend("judging"):
             fast_flux = self._fast.evaluate(gradient, dt).flux
             doubtful = self._pinned | ~self._fast.trusted()
         self._route(np.flatnonzero(doubtful), gradient, fast_flux)
         self._refused = self._rows.size
+
+    def _begin_attempt(self) -> None:
+        self._rounds, self._jump = 0, 0.0
+        self._refused = len(self.point_ids) if self._fast is None else 0
 
     def settle(self) -> int:
         """Send points that the surrogate may not be trusted at to the exact material; how many on all ranks."""
@@ -188,9 +180,6 @@ class Router(Material):
             doubtful = ~self._fast.trusted()
         doubtful[self._rows] = False
         refused = np.count_nonzero(doubtful)
-        if self._watch:
-            self._refused, self._beyond = refused, doubtful
-            return 0
         moved: int = self._learning.comm.allreduce(refused)
         if not moved:
             return 0
@@ -290,7 +279,7 @@ class Router(Material):
         Points at which the surrogate was not to be trusted are not left to it in the next attempt, and after a second
         rejection in a row none is, so that no surrogate keeps a run from going on.
         """
-        if self._fast is not None and self._last is not None and self._last.fast_flux is not None and not self._watch:
+        if self._fast is not None and self._last is not None and self._last.fast_flux is not None:
             self._pinned |= ~(np.isfinite(self._last.fast_flux).all(axis=1) & self._fast.trusted())
             self._pinned[:] |= self._rejected
             self._rejected = True
@@ -322,81 +311,37 @@ class Router(Material):
             return Lesson(unseen, flux_jump=jump)
         with self._costs.spend("audited"):
             error, narrowed = self._audit(step)
-        samples, retrained = 0, 0
-        if self._watch:
-            self._note(step)
-        elif self._learns:
+        samples, retrained = self._digest(step, growth, last)
+        if retrained or narrowed:
+            learning.update()
+            self._take_up(learning.surrogate())
+        if not self._pays():
+            self._switch_off()
+        self._books = self._costs.carried(learning.comm)
+        return Lesson(unseen, samples, retrained, error, jump, time.perf_counter() - began)
+
+    def _digest(self, step: int, growth: float, last: Evaluated) -> tuple[int, int]:
+        """Hand in what cells answered, and train when it is time; new samples, and trainings. Collective."""
+        learning, samples, retrained = self._learning, 0, 0
+        if self._learns:
             samples = self._hand_in(step, last)
             if learning.ask(lambda learner: learner.due(step)):
                 with self._costs.spend("explored"):
                     samples += learning.explore(step, growth, self.point_ids, self._gradient, self._solve_paths)
                 with self._costs.spend("training"):
                     retrained = int(learning.train(step))
-        if retrained or narrowed:
-            learning.update()
-            self._take_up(learning.surrogate())
-        if not self._watch and not self._costs.pays(learning.comm, self._by_clock):
-            self._switch_off()
-        self._books = self._costs.carried(learning.comm)
-        return Lesson(unseen, samples, retrained, error, jump, time.perf_counter() - began)
-
-    # Runs that are repeated ---------------------------------------------------------------------------------------
-
-    def begin(self, paths: FloatArray) -> bool:
-        """Before the first increment: have a surrogate; whether there is one. Collective.
-
-        Without one it is trained on what is known, or on paths (p, s, g) of the exact material.
-        """
-        if self._fast is None:
-            learning = self._learning
-            if not learning.ask(lambda learner: learner.summary()["states"]):
-                with self._costs.spend("explored"):
-                    learning.solved(0, paths, np.ones(paths.shape[1]), self._solve_paths)
-            with self._costs.spend("training"):
-                learning.train(0)
-            self.bind(self.point_ids)
-        return self._fast is not None
+        return samples, retrained
 
     def take_up(self) -> None:
         """Go on from what earlier runs have learned, at rest. Collective."""
         self._learning.resume(sys.maxsize)
         self.bind(self.point_ids)
 
-    @property
-    def watches(self) -> bool:
-        """Whether all points are left to the surrogate."""
-        return self._watch
-
-    def strays(self) -> int:
-        """How many points of all ranks were beyond trust: once with memory, in every increment without. Collective."""
-        mine = np.count_nonzero(self._strayed) if self.remembers else sum(map(len, self._stray_ids))
-        strays: int = self._learning.comm.allreduce(int(mine))
-        return strays
-
-    def catch_up(self, number: int) -> None:
-        """After run `number`, which only watched: learn where it was beyond trust. Collective."""
-        if not self.strays():
-            return
-        learning, dt = self._learning, None
-        if self.remembers:
-            rows = np.flatnonzero(self._strayed)
-            paths = np.stack([gradient[rows] for gradient in self._gradients], axis=1)
-            ids, dt = self.point_ids[rows], np.array(self._dts)
-        else:
-            paths, ids = np.concatenate(self._stray_gradients)[:, None], np.concatenate(self._stray_ids)
-        with self._costs.spend("explored"):
-            learning.catch_up(number, ids, paths, dt, self._solve_paths)
-        with self._costs.spend("training"):
-            learning.train(number)
-
-    def _note(self, step: int) -> None:
-        """Keep in mind where the increment was beyond trust."""
-        self._strayed |= self._beyond
-        if not self.remembers:
-            self._stray_ids.append(step * STRIDE + self.point_ids[self._beyond])
-            self._stray_gradients.append(self._gradient[self._beyond])
-
     # Change-over -------------------------------------------------------------------------------------------------
+
+    def _pays(self) -> bool:
+        """Whether routing saves more than it costs. Collective."""
+        return self._costs.pays(self._learning.comm, self._by_clock)
 
     def _switch_off(self) -> None:
         """Leave every point to the exact material for the rest of the run."""
@@ -409,7 +354,7 @@ class Router(Material):
         self._route(everything, self._gradient, self._flux)
         self._off = True
 
-    def _hand_in(self, step: int, last: _Evaluated) -> int:
+    def _hand_in(self, step: int, last: Evaluated) -> int:
         """Give the exact answers of the last increment to the learner; how many were new to it."""
         learning, rows = self._learning, self._rows
         if not self.remembers:

@@ -11,6 +11,7 @@ from materials.interface import Status
 from materials.learning import Learning
 from materials.measures import FloatArray
 from materials.router import Router
+from materials.watching_router import WatchingRouter
 from rve.cell import Cell
 from rve.equilibrium import NewtonSettings
 from rve.material import RveMaterial
@@ -70,13 +71,13 @@ def build_router(
         lambda model: JudgedSurrogate(model, name),
         lambda ids, step: chosen(ids, None if remembers else step, audit.fraction, audit.seed),
     )
-    return Router(
+    kind = WatchingRouter if section.mode == "iterate" else Router
+    return kind(
         lambda: RveMaterial(cell, cell_settings),
         learning,
         symmetric=bool(getattr(settings.family, "symmetric", False)),
         learns=section.retrain.every > 0,
         by_clock=not section.retrain.deterministic,
-        watch=section.mode == "iterate",
     )
 
 

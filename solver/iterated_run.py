@@ -13,6 +13,7 @@ from mpi4py import MPI
 
 from materials.measures import FloatArray
 from materials.router import Router
+from materials.watching_router import WatchingRouter
 from solver.build import build
 from solver.case.case import Case
 from solver.case.materials import AdaptiveMaterialSection
@@ -71,6 +72,7 @@ class _Pass:
         self._comm = driver.problem.comm
         materials = driver.problem.materials
         self._routers = {name: router for name, router in materials.items() if isinstance(router, Router)}
+        self._watching = [router for router in self._routers.values() if isinstance(router, WatchingRouter)]
         self.unseen = 0
         """Points that were beyond trust; states, where the cell does not remember."""
 
@@ -80,17 +82,16 @@ class _Pass:
         for name, router in self._routers.items():
             if self._number > 1:
                 router.take_up()
-            elif router.watches and not router.begin(_paths(self._case, name)):
+            elif isinstance(router, WatchingRouter) and not router.begin(_paths(self._case, name)):
                 text = "the states of its recipe make no surrogate, see log.txt; sample more, or name a `model`"
                 raise self._case.bad_input(("materials", name, "surrogate"), text)
 
     def last(self) -> None:
         """Learn where the surrogate was beyond trust."""
-        for router in self._routers.values():
-            self.unseen += router.strays()
+        self.unseen = sum(router.strays() for router in self._watching)
         if self.unseen and not self._final:
             self._tell("pass %d ends with %d points beyond trust", self._number, self.unseen)
-            for router in self._routers.values():
+            for router in self._watching:
                 router.catch_up(self._number)
         elif self.unseen:
             if self._comm.rank == 0:
