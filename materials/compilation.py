@@ -154,12 +154,16 @@ def prepare(comm: MPI.Comm) -> None:
 
 
 def compile_law(law: Callable[..., Any]) -> None:
-    """Compile, or load from the cache, one point law; `CompilationError` if it is none or does not compile."""
+    """Compile, or load from the cache, one point law.
+
+    Raises `CompilationError` if it is none or does not compile; `prepare` then leaves it out.
+    """
     if law not in _law_dispatchers:
         raise CompilationError(f"{getattr(law, '__name__', law)} lacks the decorator materials.compilation.point_law")
     try:
         _compile(law, LAW_SIGNATURE)
-    except NumbaError as error:
+    except (NumbaError, CompilationError) as error:
+        _law_dispatchers.remove(law)
         raise CompilationError(str(error)) from None
 
 
