@@ -296,7 +296,7 @@ def test_a_gaussian_process_from_recipe_to_run(
     assert capsys.readouterr().out.startswith("Fitted in ")
     card = json.loads((tmp_path / "model" / "card.json").read_text(encoding="utf-8"))
     assert card["family"] == "gp"
-    assert card["architecture"] == {"kernel": "matern52"}
+    assert card["architecture"] == {"kernel": "matern52", "sparse": False}
     assert card["errors"]["flux_error"]["rms"] < 0.03
     assert card["training"]["stopped"] == "fitted at once"
     family = read_model(tmp_path / "model").family
