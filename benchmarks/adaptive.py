@@ -74,11 +74,12 @@ def compare(name: str, full: Run, learned: Run, increments: int, component: int)
     points = int(learned.history[0]["n_points"])
     share = sum(int(row["n_rve"]) for row in learned.history) / (points * len(learned.history))
     newton = [sum(int(row["newton_iterations"]) for row in run.history[:solved]) for run in (full, learned)]
+    compared = "all increments" if solved == increments else f"increments 1 to {solved} alone"
     told = f"full FE² of {solved} of {increments} increments" if solved < increments else "full FE² to the end"
     print(f"{name}: {points} points, {increments} increments; {told}")
     print(f"  faster, wall time      {scale * full.wall / learned.wall:.1f} ×")
     print(f"  faster, CPU time       {scale * full.cpu / learned.cpu:.1f} ×")
-    print(f"  largest error          {100 * error:.3f} % of the largest value, over all increments")
+    print(f"  largest error          {100 * error:.3f} % of the largest value, over {compared}")
     print(f"  points left to cells   {100 * share:.1f} %")
     if answers:
         tolerance = audits[0]["tolerance"]
