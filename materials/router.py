@@ -189,8 +189,9 @@ class Router(Material):
             doubtful[:] = True
             moved = self._learning.comm.allreduce(len(doubtful) - len(self._rows))
         if self._learning.comm.rank == 0:
-            which = "beyond trust" if self._rounds <= ROUNDS else "that are left"
-            log.info("round %d: %d points %s change to cells", self._rounds, moved, which)
+            which = "beyond trust" if self._rounds <= ROUNDS else "left"
+            subject, verb = ("1 point", "changes") if moved == 1 else (f"{moved} points", "change")
+            log.info("round %d: %s %s %s to cells", self._rounds, subject, which, verb)
         doubtful[self._rows] = True
         self._route(np.flatnonzero(doubtful), last.gradient, last.fast_flux)
         return moved
