@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from materials.measures import FloatArray, Measure, Physics
 from surrogates.families import FAMILIES
 from surrogates.family import Descriptors, Family, ModelError, Options, Samples, Step, descriptor_matrix
+from surrogates.members import joined, separated
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -139,28 +140,13 @@ class Conditioned(Family):
 
     def arrays(self) -> dict[str, FloatArray]:
         """Those of member k as `k.name`."""
-        return {f"{k}.{name}": a for k, member in enumerate(self.members) for name, a in member.arrays().items()}
+        return joined(self.members)
 
     @classmethod
     def from_arrays(cls, measure: Measure, architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
         """See `Family.from_arrays`."""
         axes, family, members = _read(architecture)
-        refusal = family.refusal(measure)
-        if refusal is not None:
-            raise ModelError(refusal)
-        parts: list[dict[str, NDArray[Any]]] = [{} for _ in members]
-        for name, array in arrays.items():
-            number, _, own = name.partition(".")
-            if number not in map(str, range(len(members))):
-                raise ModelError(f"the set of arrays has unknown {name}, there are {len(members)} members")
-            parts[int(number)][own] = array
-        made = []
-        for k, (member, part) in enumerate(zip(members, parts, strict=True)):
-            try:
-                made.append(family.from_arrays(measure, member, part))
-            except ModelError as error:
-                raise ModelError(f"member {k}: {error}") from None
-        return cls(measure, axes, tuple(made))
+        return cls(measure, axes, separated(family, measure, members, arrays))
 
     @property
     def state_size(self) -> int:

@@ -11,6 +11,7 @@ from materials.measures import FloatArray, Measure, Physics
 from surrogates.conditioned import Conditioned
 from surrogates.families import FAMILIES
 from surrogates.family import Descriptors, Family, ModelError, Options, Samples, Step
+from surrogates.members import joined, separated
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,7 @@ class Ensemble(Family):
 
     def arrays(self) -> dict[str, FloatArray]:
         """Those of member k as `k.name`."""
-        return {f"{k}.{name}": a for k, member in enumerate(self.members) for name, a in member.arrays().items()}
+        return joined(self.members)
 
     @classmethod
     def from_arrays(cls, measure: Measure, architecture: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -75,22 +76,7 @@ class Ensemble(Family):
             or not all(isinstance(member, dict) for member in members)
         ):
             raise ModelError("the architecture of an ensemble names a family and those of at least two members")
-        refusal = known[family].refusal(measure)
-        if refusal is not None:
-            raise ModelError(refusal)
-        parts: list[dict[str, NDArray[Any]]] = [{} for _ in members]
-        for name, array in arrays.items():
-            number, _, own = name.partition(".")
-            if number not in map(str, range(len(members))):
-                raise ModelError(f"the set of arrays has unknown {name}, there are {len(members)} members")
-            parts[int(number)][own] = array
-        made = []
-        for k, (member, part) in enumerate(zip(members, parts, strict=True)):
-            try:
-                made.append(known[family].from_arrays(measure, member, part))
-            except ModelError as error:
-                raise ModelError(f"member {k}: {error}") from None
-        return cls(measure, tuple(made))
+        return cls(measure, separated(known[family], measure, members, arrays))
 
     def evaluate(self, gradient: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Mean flux and mean tangent, which is the derivative of the mean; see `Family.evaluate`."""
