@@ -12,9 +12,9 @@ from materials.laws import LAWS
 from materials.laws.chaboche import BackStress
 from materials.laws.viscoelastic import MaxwellBranch
 from materials.measures import Measure, Physics
+from tests.verification.taylor import last_rates, remainders
 
 N = 12
-STEPS = 0.25 ** np.arange(8)
 
 HARDENINGS = {
     "perfect": 0.0,
@@ -43,37 +43,11 @@ HYPERELASTIC = [
 ]
 
 
-def remainders(
-    law: Law,
-    base: np.ndarray,
-    direction: np.ndarray,
-    history: list[np.ndarray],
-    tangent_error: float = 0.0,
-) -> np.ndarray:
-    """Remainder over the first-order term, (steps, N), after committing the gradients of `history`."""
-    assert law.physics is not None
-    material = LawMaterial(law, Measure(law.physics, 3))
-    material.bind(np.arange(N))
-    for gradient in history:
-        material.evaluate(gradient, 1.0)
-        material.commit()
-    at_base = material.evaluate(base, 1.0)
-    assert not at_base.status.any()
-    linear = (1.0 + tangent_error) * np.einsum("nij,nj->ni", at_base.tangent, direction)
-    found = []
-    for step in STEPS:
-        moved = material.evaluate(base + step * direction, 1.0)
-        assert not moved.status.any()
-        found.append(np.linalg.norm(moved.flux - at_base.flux - step * linear, axis=1))
-    return np.array(found) / np.linalg.norm(linear, axis=1)
-
-
 def assert_second_order(found: np.ndarray) -> None:
     """The remainder falls as the square of the step at every point, over five decades, and stays above round-off."""
     assert found[-1].max() < 1e-8
     assert found[-1].min() > 1e-13
-    rates = np.log(found[-2] / found[-1]) / np.log(STEPS[-2] / STEPS[-1])
-    assert rates == pytest.approx(np.full(N, 2.0), abs=0.02)
+    assert last_rates(found) == pytest.approx(np.full(N, 2.0), abs=0.02)
 
 
 def strains(seed: int, size: float) -> np.ndarray:
