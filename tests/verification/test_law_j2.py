@@ -12,6 +12,7 @@ from materials.law import Law
 from materials.law_material import LawMaterial
 from materials.laws import LAWS
 from materials.measures import Measure, Physics
+from tests.verification import law_paths
 
 E, NU, YIELD = 70e3, 0.3, 100.0
 MU, KAPPA = E / 2 / (1 + NU), E / 3 / (1 - 2 * NU)
@@ -55,6 +56,17 @@ YIELD_STRESS = {
     "voce": (Hardening(type="voce", H=150.0, saturation_stress=180.0, rate=40.0), voce),
     "swift": (Hardening(type="swift", H=150.0, reference_strain=2e-3, exponent=0.2), swift),
 }
+
+
+ALL_HARDENING = pytest.mark.parametrize(
+    ("hardening", "yield_stress"),
+    [
+        (Hardening(H=500.0, kinematic=900.0), linear),
+        (Hardening(type="voce", H=150.0, saturation_stress=180.0, rate=40.0, kinematic=900.0), voce),
+        (Hardening(type="swift", H=150.0, reference_strain=2e-3, exponent=0.2, kinematic=900.0), swift),
+    ],
+    ids=["linear", "voce", "swift"],
+)
 
 
 @pytest.mark.parametrize("steps", [1, 7])
@@ -134,15 +146,7 @@ def test_kinematic_hardening_lowers_the_yield_stress_of_reversed_flow() -> None:
     assert alpha[2] > alpha[0]
 
 
-@pytest.mark.parametrize(
-    ("hardening", "yield_stress"),
-    [
-        (Hardening(H=500.0, kinematic=900.0), linear),
-        (Hardening(type="voce", H=150.0, saturation_stress=180.0, rate=40.0, kinematic=900.0), voce),
-        (Hardening(type="swift", H=150.0, reference_strain=2e-3, exponent=0.2, kinematic=900.0), swift),
-    ],
-    ids=["linear", "voce", "swift"],
-)
+@ALL_HARDENING
 def test_every_step_of_a_random_path_solves_the_backward_euler_equations(hardening, yield_stress) -> None:
     """Hooke, yield, flow rule and loading conditions, in full tensors; they have one solution."""
     steps = np.random.default_rng(11).standard_normal((60, 3, 3)) * 1.2e-3
@@ -186,3 +190,21 @@ def test_hydrostatic_strain_never_yields() -> None:
     assert stress[0] == pytest.approx(np.eye(3) * KAPPA * 0.9, rel=1e-14, abs=1e-9)
     assert not alpha.any()
     assert not plastic.any()
+
+
+@ALL_HARDENING
+def test_work_is_never_less_than_the_energy_stored(hardening, yield_stress) -> None:
+    """By σ_y(0) α at least, with the energy ⅓ C εᵖ:εᵖ of the back stress (Lemaitre and Chaboche 1990)."""
+    rest = np.zeros((3, 3))
+    path = law_paths.refined(law_paths.random_strains(40, 6, 8e-3, 3), rest, 50)
+    stress, state = law_paths.drive(law(hardening), path)
+    plastic, alpha = MEASURE.to_tensor(state["plastic_strain"]), state["equivalent_plastic_strain"]
+    elastic = path - plastic
+    volumetric = np.trace(elastic, axis1=-2, axis2=-1)
+    stored = KAPPA / 2 * volumetric**2 + MU * (np.sum(elastic**2, axis=(-2, -1)) - volumetric**2 / 3)
+    stored += hardening.kinematic / 3 * np.sum(plastic**2, axis=(-2, -1))
+    dissipated = law_paths.work(path, stress, rest) - stored
+    lost = np.diff(dissipated - YIELD * alpha, axis=0)
+    assert lost.min() > -1e-4 * dissipated[-1].max()
+    assert alpha[-1].min() > 1e-3
+    assert dissipated[-1] == pytest.approx(np.trapezoid(np.vectorize(yield_stress)(alpha), alpha, axis=0), rel=2e-3)
