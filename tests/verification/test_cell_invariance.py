@@ -1,52 +1,79 @@
-"""A cell of one phase is that phase, and a rigid rotation of F rotates the answer and changes nothing else."""
+"""A cell does not depend on where its pattern starts, nor an isotropic one on its axes, nor stress on the observer."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from materials.law_material import LawMaterial
+from materials.law import Law
 from materials.measures import FloatArray, Measure, Physics
-from tests.verification.cells import (
-    ELEMENTS,
-    PLASTIC,
-    SOFT,
-    STIFF,
-    evaluate_one,
-    fibre,
-    layers,
-    make_cell,
-    random_path,
-    relative_error,
-    sphere,
-)
+from meshes.cells import Voxels
+from rve.material import RveMaterial
+from tests.verification.cells import SOFT, STIFF, evaluate_one, fibre, make_cell, random_path, relative_error, sphere
+from tests.verification.law_examples import EXAMPLES
 
-ONE_PHASE = [
-    (dimension, element, degree) for dimension in (2, 3) for element in ELEMENTS[dimension] for degree in (1, 2)
+LABELS = {2: np.array([[0, 0, 1], [1, 0, 0], [0, 1, 1]]), 3: np.random.default_rng(3).integers(0, 2, (3, 3, 2))}
+PATTERNS = [(name, 2, "quadrilateral") for name in EXAMPLES] + [
+    (name, *mesh)
+    for name in ("j2_linear", "neo_hookean", "conductive")
+    for mesh in ((2, "triangle"), (3, "hexahedron"), (3, "tetrahedron"))
 ]
 
+BOXES = [pattern for pattern in PATTERNS if pattern[2] in ("quadrilateral", "hexahedron")]  # the same when turned
 
-@pytest.mark.parametrize("bbar", [False, True])
-@pytest.mark.parametrize("physics", list(Physics))
-@pytest.mark.parametrize(("dimension", "element", "degree"), ONE_PHASE)
-def test_cell_of_one_phase_answers_like_its_law(
-    dimension: int, element: str, degree: int, physics: Physics, bbar: bool
+
+def voxel_cell(labels: np.ndarray, law: Law, element: str, folder: Path) -> RveMaterial:
+    """Voxels of a law, label 0, and of a stiff one."""
+    np.save(folder / "labels.npy", labels)
+    assert law.physics is not None
+    measure = Measure(law.physics, labels.ndim)
+    cell = make_cell(measure, Voxels(str(folder / "labels.npy")), (law, STIFF[law.physics]), element, 1)
+    cell.bind(np.zeros(1, dtype=np.int64))
+    return cell
+
+
+@pytest.mark.parametrize(("name", "dimension", "element"), PATTERNS)
+def test_the_place_where_the_pattern_starts_does_not_matter(
+    name: str, dimension: int, element: str, tmp_path: Path
 ) -> None:
-    if bbar and (physics is not Physics.SMALL_STRAIN or degree == 2):
-        bbar = False
-    measure = Measure(physics, dimension)
-    one = PLASTIC if physics is Physics.SMALL_STRAIN else SOFT[physics]
-    simplex = element in ("triangle", "tetrahedron")
-    geometry = (fibre(4) if dimension == 2 else sphere(2)) if simplex else layers("x")
-    cell = make_cell(measure, geometry, (one, one), element, degree, bbar)
-    plain = LawMaterial(one, measure)
-    for material in (cell, plain):
-        material.bind(np.zeros(1, dtype=np.int64))
-    amplitude = {Physics.SMALL_STRAIN: 0.02, Physics.FINITE_STRAIN: 0.2, Physics.HEAT: 1.0}[physics]
-    for gradient in random_path(measure, amplitude, steps=6, seed=11):
-        response, reference = evaluate_one(cell, gradient), evaluate_one(plain, gradient)
-        assert relative_error(response.flux, reference.flux) < 1e-10
-        assert relative_error(response.tangent, reference.tangent) < 1e-10
-        cell.commit()
-        plain.commit()
+    example, labels = EXAMPLES[name], LABELS[dimension]
+    moved = np.roll(labels, np.arange(1, dimension + 1), axis=np.arange(dimension))
+    assert not np.array_equal(moved, labels)
+    cells = [voxel_cell(pattern, example.law, element, tmp_path) for pattern in (labels, moved)]
+    for gradient in random_path(cells[0].measure, example.size, steps=6, seed=3):
+        plain, other = (evaluate_one(cell, gradient) for cell in cells)
+        assert relative_error(other.flux, plain.flux) < 1e-10
+        assert relative_error(other.tangent, plain.tangent) < 1e-10
+        for cell in cells:
+            cell.commit()
+
+
+@pytest.mark.parametrize(("name", "dimension", "element"), BOXES)
+def test_a_turned_pattern_answers_in_its_own_axes(name: str, dimension: int, element: str, tmp_path: Path) -> None:
+    """By 90° about z, with the load turned likewise; only where the laws are isotropic."""
+    example, labels = EXAMPLES[name], LABELS[dimension]
+    cells = [voxel_cell(pattern, example.law, element, tmp_path) for pattern in (labels, np.rot90(labels))]
+    measure = cells[0].measure
+    Q = np.eye(dimension)
+    Q[:2, :2] = [[0.0, -1.0], [1.0, 0.0]]
+    errors = []
+    for gradient in random_path(measure, example.size, steps=6, seed=3):
+        plain = evaluate_one(cells[0], gradient)
+        other = evaluate_one(cells[1], measure.to_vector(turned(Q, measure.to_tensor(gradient))))
+        flux, expected = measure.to_tensor(other.flux[0]), turned(Q, measure.to_tensor(plain.flux[0]))
+        tangent = measure.tangent_to_tensor(other.tangent[0])
+        expected_tangent = turned(Q, measure.tangent_to_tensor(plain.tangent[0]))
+        errors += [relative_error(flux, expected), relative_error(tangent, expected_tangent)]
+        for cell in cells:
+            cell.commit()
+    assert max(errors) < 1e-10 if example.isotropic else max(errors) > 0.01
+
+
+def turned(Q: FloatArray, tensor: FloatArray) -> FloatArray:
+    """A tensor of any order after a rotation."""
+    for axis in range(tensor.ndim):
+        tensor = np.moveaxis(np.tensordot(Q, tensor, axes=(1, axis)), 0, axis)
+    return tensor
 
 
 def rotation(dimension: int, seed: int) -> FloatArray:
