@@ -25,7 +25,7 @@ CELL_GENERATORS: dict[str, type[CellGeometry]] = {
 }
 """Name in a case file -> generator."""
 
-SIMPLEX_CELLS = frozenset({"inclusion", "hexagonal", "random_inclusions", "voids", "polycrystal"})
+SIMPLEX_CELLS = frozenset({"inclusion", "hexagonal", "random_inclusions", "voids"})
 """Generators that mesh with triangles or tetrahedra only."""
 
 __all__ = [

@@ -82,13 +82,3 @@ def simplex_kind(what: str, element: str, dimension: int) -> Element:
         simplex = "triangle" if dimension == 2 else "tetrahedron"
         raise MeshError(f"{what} cannot be meshed with {element} elements: use {simplex}")
     return kind
-
-
-def only_in_the_plane(what: str, dimension: int) -> None:
-    """Refuse another dimension than 2.
-
-    Raises:
-        MeshError: always then.
-    """
-    if dimension != 2:
-        raise MeshError(f"{what} is a cell in 2D: set dimension 2")

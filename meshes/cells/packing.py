@@ -1,15 +1,24 @@
 """Discs and spheres without overlap in a periodic cell."""
 
+import itertools
+from collections.abc import Iterator
+
 import numpy as np
+from scipy.spatial import cKDTree
 
 from meshes.elements import FloatArray
 from meshes.errors import MeshError
 
-_BATCH, _TRIALS, _RESTARTS = 2_000, 200_000, 10
+_BATCH = 2_000
+_MOST_BATCHES = 100
+"""Batches of places that are tried for one inclusion."""
+_MOST_IN_ALL = 4_000
+"""The same for all inclusions and restarts: some half a minute."""
+_RESTARTS = 10
 _SHIFTS = 2_000
 
 
-def random_packing(size: FloatArray, radii: FloatArray, gap: float, seed: int) -> FloatArray:
+def random_packing(size: FloatArray, radii: FloatArray, gap: float, seed: int, shift: int = 0) -> FloatArray:
     """Centres by random sequential addition (Widom 1966), the largest first, in [0, size], (n, d).
 
     The pattern as a whole is then shifted, which changes nothing in a periodic cell, so that no surface passes close to
@@ -20,6 +29,7 @@ def random_packing(size: FloatArray, radii: FloatArray, gap: float, seed: int) -
         radii: (n,).
         gap: least distance of two surfaces.
         seed: of the positions.
+        shift: 0 is the best place of the pattern in the cell, 1 the next.
 
     Raises:
         MeshError: no place is found for one of them, nor when starting again.
@@ -31,18 +41,21 @@ def random_packing(size: FloatArray, radii: FloatArray, gap: float, seed: int) -
         )
     rng = np.random.default_rng(seed)
     order = np.argsort(-radii, kind="stable")
+    budget = iter(range(_MOST_IN_ALL))
     most = 0
     for _ in range(_RESTARTS):
         centres = np.empty((len(radii), len(size)))
         placed = 0
         for row in order:
-            found = _free_place(size, centres[order[:placed]], radii[order[:placed]] + radii[row] + gap, rng)
+            others = order[:placed]
+            batches = itertools.islice(budget, _MOST_BATCHES)
+            found = _free_place(size, centres[others], radii[others] + radii[row] + gap, rng, batches)
             if found is None:
                 break
             centres[row] = found
             placed += 1
         if placed == len(radii):
-            return _shifted(centres, size, radii, rng)
+            return _shifted(centres, size, radii, rng, shift)
         most = max(most, placed)
     raise MeshError(
         f"only {most} of {len(radii)} inclusions find a place by random sequential addition: "
@@ -51,24 +64,30 @@ def random_packing(size: FloatArray, radii: FloatArray, gap: float, seed: int) -
 
 
 def _free_place(
-    size: FloatArray, centres: FloatArray, distances: FloatArray, rng: np.random.Generator
+    size: FloatArray, centres: FloatArray, distances: FloatArray, rng: np.random.Generator, batches: Iterator[int]
 ) -> FloatArray | None:
     """The first of many random places that keeps its distance from every centre or its images, (d,)."""
-    for _ in range(_TRIALS // _BATCH):
+    taken = cKDTree(centres, boxsize=size)
+    for _ in batches:
         places = rng.random((_BATCH, len(size))) * size
-        offset = places[:, None] - centres
-        offset -= size * np.round(offset / size)
-        free = np.flatnonzero(np.all((offset**2).sum(axis=2) >= distances**2, axis=1))
-        if free.size:
-            return places[free[0]]
+        free = np.ones(_BATCH, dtype=bool)
+        if len(centres):
+            pairs = cKDTree(places % size, boxsize=size).sparse_distance_matrix(
+                taken, float(distances.max()), output_type="ndarray"
+            )
+            free[pairs["i"][pairs["v"] < distances[pairs["j"]]]] = False
+        if free.any():
+            return places[np.argmax(free)] % size
     return None
 
 
-def _shifted(centres: FloatArray, size: FloatArray, radii: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """The pattern in the place where the surfaces keep the largest distance from being tangent to faces or corners."""
+def _shifted(
+    centres: FloatArray, size: FloatArray, radii: FloatArray, rng: np.random.Generator, shift: int
+) -> FloatArray:
+    """The pattern where the surfaces keep the largest distance from being tangent to faces or corners, or the next."""
     shifts = rng.random((_SHIFTS, 1, len(size))) * size
     offset = (centres + shifts + 0.5 * size) % size - 0.5 * size  # from the nearest corner, (shifts, n, d)
     to_face = np.abs(np.abs(offset) - radii[:, None]).min(axis=(1, 2))
     to_corner = np.abs(np.linalg.norm(offset, axis=2) - radii).min(axis=1)
-    best = int(np.argmax(np.minimum(to_face, to_corner)))
-    return (centres + shifts[best]) % size
+    best = np.argsort(-np.minimum(to_face, to_corner), kind="stable")
+    return (centres + shifts[best[shift]]) % size

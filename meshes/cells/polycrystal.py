@@ -1,26 +1,30 @@
-"""Grains: a periodic Voronoi tessellation of the plane."""
+"""Grains: a periodic Voronoi tessellation of the plane or of space."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
-from scipy.spatial import Voronoi, cKDTree
 
-from meshes.cells.geometry import edge_lengths, element_length, only_in_the_plane, simplex_kind
+from meshes.cells.geometry import edge_lengths, element_length
 from meshes.cells.segments import segments_mesh
-from meshes.elements import FloatArray, IntArray
+from meshes.cells.tessellation import centroids_in_space, grain_of, walls_in_the_plane
+from meshes.elements import Element, FloatArray, element_kind
 from meshes.errors import MeshError
-from meshes.mesh_arrays import MeshArrays
+from meshes.mesh_arrays import MeshArrays, no_facets
+from meshes.structured import lattice
 
 _SHIFTS = 2_000
 
 
 @dataclass(frozen=True)
 class Polycrystal:
-    """Grains around random points, a phase each or a few phases dealt out in turn."""
+    """Grains around random points, a phase each or a few phases dealt out in turn.
+
+    Triangles follow the grain boundaries; other elements are those of a lattice of boxes, each box in the grain of its
+    centre.
+    """
 
     grains: Annotated[int, Ge(3), Le(2000)] = 10
     """Number of grains in the cell."""
@@ -46,53 +50,47 @@ class Polycrystal:
         return names
 
     def build(self, dimension: int, element: str) -> MeshArrays:
-        """A triangle mesh that follows the grain boundaries."""
-        only_in_the_plane("a polycrystal", dimension)
-        simplex_kind("a grain", element, dimension)
+        """A triangle mesh with grain boundaries on its edges, or a structured one."""
+        kind = element_kind(element, dimension)
         size = edge_lengths(self.size, dimension)
         length = element_length(size, self.resolution)
-        points = self._points(size)
-        walls, _ = _tessellation(points, size)
-        mesh = segments_mesh(size, walls, length, f"polycrystal of {self.grains} grains")
-        _, nearest = cKDTree(_images(points, size)).query(mesh.vertices().mean(axis=1))
+        seeds = self._seeds(size)
+        if element == "triangle":
+            walls, _ = walls_in_the_plane(seeds, size)
+            mesh = segments_mesh(size, walls, length, f"polycrystal of {self.grains} grains")
+            places = mesh.vertices().mean(axis=1)
+        else:
+            mesh, places = _boxes(size, length, kind)
+        grain = grain_of(places, seeds, size)
+        missing = np.flatnonzero(np.bincount(grain, minlength=self.grains) == 0)
+        if missing.size:
+            raise MeshError(
+                f"{missing.size} of {self.grains} grains are too small for an element of resolution "
+                f"{self.resolution}: raise it, or the relaxation"
+            )
         n_phases = len(self.phase_names(None))
-        tags = nearest % self.grains % n_phases + 1
-        return mesh._replace(cell_tags=tags, regions={f"grain_{i + 1}": i + 1 for i in range(n_phases)})
+        return mesh._replace(cell_tags=grain % n_phases + 1, regions={f"grain_{i + 1}": i + 1 for i in range(n_phases)})
 
-    def _points(self, size: FloatArray) -> FloatArray:
-        """Points in the cell, (grains, 2), in the place where no corner of a grain is close to a face."""
+    def _seeds(self, size: FloatArray) -> FloatArray:
+        """Points in the cell, (grains, d); in 2D in the place where no corner of a grain is close to a face."""
         rng = np.random.default_rng(self.seed)
-        points = rng.random((self.grains, 2)) * size
+        seeds = rng.random((self.grains, len(size))) * size
+        in_space = len(size) == 3
         for _ in range(self.relaxation):
-            points = _tessellation(points, size)[1]
-        walls, _ = _tessellation(points, size)
+            seeds = centroids_in_space(seeds, size) if in_space else walls_in_the_plane(seeds, size)[1]
+        if in_space:
+            return seeds
+        walls, _ = walls_in_the_plane(seeds, size)
         shifts = rng.random((_SHIFTS, 1, 2)) * size
         place = (walls.reshape(-1, 2) + shifts) / size
         clearance = np.abs(place - np.round(place)).min(axis=(1, 2))
-        return (points + shifts[np.argmax(clearance)]) % size
+        return (seeds + shifts[np.argmax(clearance)]) % size
 
 
-def _images(points: FloatArray, size: FloatArray) -> FloatArray:
-    """Points and all their images in the cells around, (25 n, 2); row modulo n is the point, the first n are they."""
-    shifts = sorted(itertools.product(range(-2, 3), repeat=2), key=lambda s: s != (0, 0))
-    return (points + np.array(shifts, dtype=np.float64)[:, None] * size).reshape(-1, 2)
-
-
-def _tessellation(points: FloatArray, size: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Grain boundaries of points and their images, each once per period or more, (w, 2, 2), and centroids, (n, 2)."""
-    n = len(points)
-    diagram = Voronoi(_images(points, size))
-    ridges: IntArray = np.asarray(diagram.ridge_vertices)
-    between = np.asarray(diagram.ridge_points)
-    own = np.any(between < n, axis=1)
-    if np.any(ridges[own] < 0):
-        raise MeshError(f"{n} grains are too few for a cell of this shape: ask for more")
-    centroids = np.empty_like(points)
-    for i in range(n):
-        corners = diagram.vertices[diagram.regions[diagram.point_region[i]]]
-        offset = corners - points[i]
-        offset = offset[np.argsort(np.arctan2(offset[:, 1], offset[:, 0]))]
-        following = np.roll(offset, -1, axis=0)
-        twice = offset[:, 0] * following[:, 1] - offset[:, 1] * following[:, 0]
-        centroids[i] = points[i] + ((offset + following) * twice[:, None]).sum(axis=0) / (3.0 * twice.sum())
-    return diagram.vertices[ridges[own]], centroids % size
+def _boxes(size: FloatArray, length: float, kind: Element) -> tuple[MeshArrays, FloatArray]:
+    """A lattice of boxes of some edge length, all cells with the tag 1, and the centre of each cell's box, (c, d)."""
+    divisions = np.maximum(1, np.round(size / length)).astype(int)
+    positions, cells, boxes = lattice([int(n) for n in divisions], kind)
+    tags = np.ones(len(cells), dtype=np.int64)
+    mesh = MeshArrays(kind, positions / divisions * size, cells, tags, {"all": 1}, *no_facets(kind), {})
+    return mesh, (boxes + 0.5) / divisions * size

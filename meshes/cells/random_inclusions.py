@@ -13,7 +13,10 @@ from meshes.cells.packing import random_packing
 from meshes.cells.polygons import circumradius, ellipse, polygons_mesh, sides
 from meshes.cells.spheres import spheres_mesh, standing_out
 from meshes.elements import FloatArray
+from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays
+
+_PLACES = 4
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,23 @@ class RandomInclusions:
         purpose = f"cell with {self.count} random inclusions"
         gap = self.gap * float(radii.mean())
         if dimension == 3:
-            outer = np.array([standing_out(float(r), length) for r in radii])
-            return spheres_mesh(size, random_packing(size, outer, gap, self.seed), radii, length, purpose)
+            return self._spheres(size, radii, gap, length, purpose)
         outer = np.array([r * circumradius(sides(2.0 * math.pi * r, length)) for r in radii])
         centres = random_packing(size, outer, gap, self.seed)
         circles = [ellipse(centres[i], (r, r), 0.0, length, size) for i, r in enumerate(map(float, radii))]
         return polygons_mesh(size, circles, length, purpose)
+
+    def _spheres(self, size: FloatArray, radii: FloatArray, gap: float, length: float, purpose: str) -> MeshArrays:
+        """Spheres, in the first place of the pattern in which gmsh can mesh opposite faces alike."""
+        outer = np.array([standing_out(float(r), length) for r in radii])
+        refusal: MeshError | None = None
+        for shift in range(_PLACES):
+            centres = random_packing(size, outer, gap, self.seed, shift)
+            try:
+                return spheres_mesh(size, centres, radii, length, purpose)
+            except MeshError as error:
+                refusal = refusal or error
+        raise MeshError(f"{refusal}; nor in {_PLACES - 1} other places of the pattern: change the seed")
 
     def _radii(self, size: FloatArray) -> FloatArray:
         """Radii that fill the volume fraction, (count,)."""
