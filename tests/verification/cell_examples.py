@@ -41,6 +41,7 @@ CELLS: dict[str, CellExample] = {
     "layers_x": CellExample("laminate", 2, "quadrilateral", 2, _always(Laminate(0.3, "x"))),
     "layers_y": CellExample("laminate", 3, "hexahedron", 2, _always(Laminate(0.3, "y"))),
     "hexagonal": CellExample("hexagonal", 2, "triangle", 2, _always(Hexagonal(0.5, 6))),
+    "hexagonal_fibres": CellExample("hexagonal", 3, "tetrahedron", 2, _always(Hexagonal(0.5, 4))),
     "circles": CellExample(
         "random_inclusions", 2, "triangle", 2, _always(RandomInclusions(5, 0.4, 0.3, resolution=10, size=(1.5, 1.0)))
     ),
@@ -49,6 +50,7 @@ CELLS: dict[str, CellExample] = {
     "pores": CellExample("voids", 3, "tetrahedron", 1, _always(Voids(2, 0.1, resolution=3))),
     "grains": CellExample("polycrystal", 2, "triangle", 6, _always(Polycrystal(6, resolution=8))),
     "two_phase_grains": CellExample("polycrystal", 2, "triangle", 2, _always(Polycrystal(8, 2, resolution=8))),
+    "grains_in_space": CellExample("polycrystal", 3, "hexahedron", 5, _always(Polycrystal(5, resolution=4))),
     "pixels": CellExample("voxels", 2, "quadrilateral", 2, _voxels((5, 4), 2)),
     "voxels": CellExample("voxels", 3, "hexahedron", 3, _voxels((4, 3, 3), 3)),
     "two_phase_voxels": CellExample("voxels", 3, "hexahedron", 2, _voxels((3, 3, 2), 2)),

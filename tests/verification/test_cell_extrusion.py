@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from materials.measures import Measure
-from meshes.cells import CellGeometry, Laminate, Voxels
+from meshes.cells import CellGeometry, Hexagonal, Laminate, Voxels
 from tests.verification.cells import STIFF, evaluate_one, make_cell, random_path, relative_error
 from tests.verification.law_examples import EXAMPLES
 
@@ -21,15 +21,20 @@ EXTRUSIONS = [(name, 1, 1) for name in EXAMPLES] + [  # elements along z, degree
 ]
 
 
-def assert_extrusion_changes_nothing(name: str, flat: CellGeometry, deep: CellGeometry, degree: int) -> None:
+BOXES, SIMPLICES = ("quadrilateral", "hexahedron"), ("triangle", "tetrahedron")
+
+
+def assert_extrusion_changes_nothing(
+    name: str, flat: CellGeometry, deep: CellGeometry, degree: int, elements: tuple[str, str] = BOXES
+) -> None:
     """Along a path in the plane that loads, turns and unloads."""
     law, size, _ = EXAMPLES[name]
     assert law.physics is not None
     plane, space = Measure(law.physics, 2), Measure(law.physics, 3)
     laws = (law, STIFF[law.physics])
     cells = (
-        make_cell(plane, flat, laws, "quadrilateral", degree),
-        make_cell(space, deep, laws, "hexahedron", degree),
+        make_cell(plane, flat, laws, elements[0], degree),
+        make_cell(space, deep, laws, elements[1], degree),
     )
     for cell in cells:
         cell.bind(np.zeros(1, dtype=np.int64))
@@ -65,3 +70,9 @@ def test_pixels_and_voxels(name: str, elements: int, degree: int, tmp_path: Path
 def test_layers(name: str, normal: Literal["x", "y"]) -> None:
     flat, deep = Laminate(0.3, normal, 2, (1.0, 2.0)), Laminate(0.3, normal, 2, (1.0, 2.0, 0.7))
     assert_extrusion_changes_nothing(name, flat, deep, 1)
+
+
+@pytest.mark.parametrize("name", ["elastic", "j2_linear", "neo_hookean", "conductive"])
+def test_hexagonal_fibres(name: str) -> None:
+    """In one layer of linear tetrahedra every node is its own image along z, so that nothing can depend on z."""
+    assert_extrusion_changes_nothing(name, Hexagonal(0.5, 4), Hexagonal(0.5, 4), 1, SIMPLICES)

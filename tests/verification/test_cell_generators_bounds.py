@@ -4,6 +4,7 @@
 there may be many, and isotropic ones are held to the tighter bounds of Hashin and Shtrikman, and of Murat and Tartar.
 """
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,8 +26,9 @@ STIFF_SIDE = 2e-3
 """Finite elements err on the stiff side, at degree 2 on these meshes by less than this; upper bounds allow for it."""
 
 
-def test_every_generator_has_a_cell() -> None:
-    assert {example.generator for example in CELLS.values()} == set(CELL_GENERATORS)
+def test_every_generator_has_a_cell_in_the_plane_and_one_in_space() -> None:
+    found = {(example.generator, example.dimension) for example in CELLS.values()}
+    assert found == set(itertools.product(CELL_GENERATORS, (2, 3)))
 
 
 def anisotropic(physics: Physics, phase: int) -> Law:
