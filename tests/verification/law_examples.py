@@ -17,6 +17,8 @@ class Example(NamedTuple):
     size: float
     """Departure from rest, largest component, that is well into what is special about the law."""
     isotropic: bool = True
+    linear: bool = False
+    """Whether the flux is linear in the gradient, from any state."""
 
 
 def _law(name: str, **parameters: Any) -> Law:
@@ -31,8 +33,8 @@ VOCE = Hardening(type="voce", H=5.0, saturation_stress=9.0, rate=40.0)
 SWIFT = Hardening(type="swift", H=5.0, reference_strain=4e-3, exponent=0.2)
 
 EXAMPLES: dict[str, Example] = {
-    "elastic": Example(_law("elastic", E=1000.0, nu=0.3), 0.01),
-    "elastic_thermal": Example(_law("elastic", E=3000.0, nu=0.2, thermal_strain=2e-3), 0.01),
+    "elastic": Example(_law("elastic", E=1000.0, nu=0.3), 0.01, linear=True),
+    "elastic_thermal": Example(_law("elastic", E=3000.0, nu=0.2, thermal_strain=2e-3), 0.01, linear=True),
     "orthotropic": Example(
         _law(
             "orthotropic",
@@ -50,6 +52,7 @@ EXAMPLES: dict[str, Example] = {
         ),
         0.01,
         isotropic=False,
+        linear=True,
     ),
     "j2_perfect": Example(_j2(0.0), 0.02),
     "j2_linear": Example(_j2(20.0), 0.02),
@@ -75,6 +78,7 @@ EXAMPLES: dict[str, Example] = {
             branches=(MaxwellBranch(shear=400.0, bulk=100.0, time=2.0), MaxwellBranch(shear=50.0, time=0.3)),
         ),
         0.02,
+        linear=True,
     ),
     "damage": Example(_law("damage", E=1000.0, nu=0.2, threshold=2e-3, failure=2e-2), 0.01),
     "neo_hookean": Example(_law("neo_hookean", E=100.0, nu=0.3), 0.15),
@@ -82,9 +86,9 @@ EXAMPLES: dict[str, Example] = {
     "mooney_rivlin": Example(_law("mooney_rivlin", C10=12.0, C01=5.0, bulk_modulus=80.0), 0.15),
     "ogden": Example(_law("ogden", mu=(40.0, -10.0), alpha=(1.5, -2.0), bulk_modulus=150.0), 0.15),
     "j2_finite": Example(_law("j2_finite", E=300.0, nu=0.3, yield_stress=10.0, hardening=30.0), 0.15),
-    "conductive": Example(_law("conductive", k=2.0), 1.0),
+    "conductive": Example(_law("conductive", k=2.0), 1.0, linear=True),
     "conductive_anisotropic": Example(
-        _law("conductive", k=((3.0, 1.0, 0.0), (1.0, 2.0, 0.5), (0.0, 0.5, 1.0))), 1.0, isotropic=False
+        _law("conductive", k=((3.0, 1.0, 0.0), (1.0, 2.0, 0.5), (0.0, 0.5, 1.0))), 1.0, isotropic=False, linear=True
     ),
 }
 

@@ -28,7 +28,7 @@ def assert_extrusion_changes_nothing(
     name: str, flat: CellGeometry, deep: CellGeometry, degree: int, elements: tuple[str, str] = BOXES
 ) -> None:
     """Along a path in the plane that loads, turns and unloads."""
-    law, size, _ = EXAMPLES[name]
+    law, size = EXAMPLES[name].law, EXAMPLES[name].size
     assert law.physics is not None
     plane, space = Measure(law.physics, 2), Measure(law.physics, 3)
     laws = (law, STIFF[law.physics])
