@@ -36,10 +36,10 @@ def rest_of(example: Example) -> FloatArray:
     return measure.to_tensor(measure.rest)
 
 
-def random_loop(example: Example, seed: int) -> FloatArray:
+def random_loop(example: Example, seed: int, scale: float = 1.0) -> FloatArray:
     """Closed paths from rest through three random gradients in 60 steps each, (240, N, 3, 3)."""
     measure = measure_of(example)
-    corners = [measure.to_tensor(random_gradients(example, seed + i)) for i in range(3)]
+    corners = [measure.to_tensor(random_gradients(example, seed + i, scale)) for i in range(3)]
     closed = np.stack([*corners, np.broadcast_to(rest_of(example), corners[0].shape)])
     return refined(closed, rest_of(example), 60)
 
@@ -127,7 +127,7 @@ def test_heat_flows_down_the_temperature(name: str) -> None:
 def test_rotations_turn_the_stress_and_nothing_else(name: str) -> None:
     """P(Q F) = Q P(F) when Q differs from step to step, the tangent likewise, and P Fᵀ is symmetric."""
     example = EXAMPLES[name]
-    path = random_loop(example, 30)[::12]
+    path = random_loop(example, 30, 2.0)[::12]
     turns = Rotation.random(len(path), random_state=6).as_matrix()[:, None]
     plain, turned = drive(example.law, path)[0], drive(example.law, turns @ path)[0]
     assert turned == pytest.approx(turns @ plain, abs=1e-11 * np.abs(plain).max())
@@ -159,7 +159,7 @@ def test_a_turned_specimen_answers_in_its_own_axes(name: str) -> None:
         Physics.FINITE_STRAIN: lambda tensor: tensor @ Q.T,
         Physics.HEAT: lambda vector: vector @ Q.T,
     }[measure.physics]
-    path = np.stack([measure.to_tensor(random_gradients(example, seed)) for seed in range(40, 46)])
+    path = np.stack([measure.to_tensor(random_gradients(example, seed, 2.0)) for seed in range(40, 46)])
     plain, turned = drive(example.law, path)[0], drive(example.law, turn(path))[0]
     error = np.abs(turned - turn(plain)).max() / np.abs(plain).max()
     assert error < 1e-11 if example.isotropic else error > 0.05

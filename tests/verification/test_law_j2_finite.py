@@ -102,14 +102,6 @@ def test_rotations_turn_the_stress_and_leave_the_state() -> None:
         assert turned_state[name] == pytest.approx(value, abs=1e-11)
 
 
-def test_a_rotation_of_the_reference_turns_the_axes_alone() -> None:
-    F = deformations(20, 6, 1.0, 6)
-    Q = Rotation.random(random_state=7).as_matrix()
-    P, _ = drive(LAW, F)
-    turned, _ = drive(LAW, F @ Q)
-    assert turned == pytest.approx(P @ Q, abs=1e-11 * np.abs(P).max())
-
-
 def test_unloading_is_elastic_and_leaves_the_state() -> None:
     """Back towards the unloaded configuration and forth again: neither state nor stress differ in the end."""
     F = deformations(20, 6, 1.0, 8)
