@@ -8,8 +8,9 @@ import numpy as np
 from materials.compilation import LawPointer
 from materials.gradient_matrix import gradient_kind
 from materials.measures import FloatArray
-from rve.cell import Cell, IndexArray, Phase
+from rve.cell import Cell, Phase
 from rve.kernels import assemble_phase
+from rve.traction import IndexArray
 
 
 class Assembly:
@@ -22,7 +23,7 @@ class Assembly:
         """`values` (nnz,) are the matrix values that the stiffness is assembled into."""
         n, g = cell.n_dofs, cell.measure.size
         self.residual = np.zeros(n)
-        """Internal forces on the admissible dofs, (n,); zero in equilibrium."""
+        """Internal forces that work on admissible fluctuations, (n,); zero in equilibrium."""
         self.absolute_force = np.zeros(n)
         """The same sum of absolute element forces, (n,): what a residual is measured against."""
         self.values = values
@@ -33,6 +34,7 @@ class Assembly:
         self.flux_sum = np.zeros(g + 1)
         """∫ flux, the out-of-plane component last, (g + 1,)."""
         self.tangent_sum = np.zeros((g, g))
+        self._cell = cell
         self._nodal_sums = (
             self.residual,
             self.absolute_force,
@@ -74,6 +76,7 @@ class Assembly:
             )
             if failed:
                 return False
+        self._cell.remove_reactions(self.residual)
         return bool(np.isfinite(self.flux_sum).all() and np.isfinite(self.residual).all())
 
 

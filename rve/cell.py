@@ -7,14 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 from dolfinx import fem
-from numpy.typing import NDArray
 
 from materials.law import Law
-from materials.measures import Measure, Physics
-from meshes.cells import CellMesh, boundary_nodes, periodic_map, solid_is_connected
+from materials.measures import FloatArray, Measure
+from meshes.cells import CellMesh
 from meshes.shape_gradients import ShapeGradients, default_quadrature_degree, shape_gradients
-
-IndexArray = NDArray[np.int32]
+from rve.boundary_conditions import BOUNDARY_CONDITIONS, admissible_fluctuations
+from rve.traction import Constraint, IndexArray
 
 
 class Phase(NamedTuple):
@@ -43,14 +42,23 @@ class Pattern(NamedTuple):
     row_starts: IndexArray
     columns: IndexArray
 
+    def positions(self, dofs: IndexArray) -> IndexArray:
+        """Where the values of all pairs of `dofs` (m, k) stand, (m, k, k); −1 where one of them is negative."""
+        n = self.row_starts.size - 1
+        keys = np.repeat(np.arange(n, dtype=np.int64), np.diff(self.row_starts)) * n + self.columns
+        wanted = dofs[:, :, None].astype(np.int64) * n + dofs[:, None, :]
+        positions = np.searchsorted(keys, wanted).astype(np.int32)
+        positions[(dofs[:, :, None] < 0) | (dofs[:, None, :] < 0)] = -1
+        return positions
+
 
 @dataclass(frozen=True)
 class Cell:
     """All that RVEs of one kind have in common; immutable, built once per rank.
 
     The fluctuation w lives on the n admissible dofs: periodic images are one dof, and one node is held to remove the
-    rigid translation (`periodic`), or the whole boundary is held (`linear`). Elements of a void phase are dropped,
-    their volume is kept.
+    rigid translation (`periodic`), or the whole boundary is held (`linear`), or it takes up a uniform flux (`traction`:
+    a constraint, and supports without reaction). Elements of a void phase are dropped, their volume is kept.
     """
 
     mesh: CellMesh
@@ -62,11 +70,19 @@ class Cell:
     pattern: Pattern
     dof_of: IndexArray
     """Admissible dof of every dof of the space, −1 where the fluctuation is fixed or no solid element reaches."""
+    constraint: Constraint | None
+    """What the admissible dofs must fulfil besides, for uniform traction."""
 
     @property
     def n_dofs(self) -> int:
         """Admissible dofs n."""
         return self.pattern.row_starts.size - 1
+
+    def remove_reactions(self, forces: FloatArray) -> None:
+        """Take from nodal forces (n,) the part that works on no admissible fluctuation: that of a uniform traction."""
+        if self.constraint is not None:
+            rows = self.constraint.rows
+            forces -= (rows @ forces) @ rows
 
     @property
     def volume(self) -> float:
@@ -96,21 +112,14 @@ def build_cell(
     """Prepare a cell mesh for batched RVE updates; `laws` maps phase names to laws.
 
     Raises:
-        ValueError: a phase has no law, voids leave a part of the solid loose, or the boundary condition is not
-            available.
+        ValueError: a phase has no law, the boundary condition is unknown or does not hold all of the solid; see
+            `admissible_fluctuations`.
     """
-    if boundary not in ("periodic", "linear"):
-        raise ValueError(f"boundary condition '{boundary}' of a cell is not available: use periodic or linear")
+    if boundary not in BOUNDARY_CONDITIONS:
+        raise ValueError(f"a cell has no boundary condition '{boundary}': use {', '.join(BOUNDARY_CONDITIONS)}")
     missing = sorted(set(mesh.phases) - set(laws))
     if missing:
         raise ValueError(f"no law for phase {', '.join(missing)} of the cell; given: {', '.join(sorted(laws))}")
-
-    voids = [name for name in mesh.phases if laws[name].void]
-    if voids and not solid_is_connected(mesh, voids, mechanical=measure.physics is not Physics.HEAT):
-        raise ValueError(
-            f"the solid of the cell does not hold together without {', '.join(voids)}: a part of it would move freely; "
-            f"fill the void with a very soft law, or change the geometry"
-        )
 
     block_size = measure.block_size
     shape = (block_size,) if block_size > 1 else ()
@@ -121,47 +130,19 @@ def build_cell(
 
     tag_of_element = np.empty(tables.weights.shape[0], dtype=np.int32)
     tag_of_element[mesh.cell_tags.indices] = mesh.cell_tags.values
-    solid = {
-        name: np.flatnonzero(tag_of_element == tag).astype(np.int32)
-        for name, tag in mesh.phases.items()
-        if name not in voids
-    }
-    dof_of = _admissible_dofs(mesh, space, tables, solid, boundary, block_size)
+    elements_of = {name: np.flatnonzero(tag_of_element == tag).astype(np.int32) for name, tag in mesh.phases.items()}
+    voids = {name: elements for name, elements in elements_of.items() if laws[name].void}
+    solid = {name: elements for name, elements in elements_of.items() if name not in voids}
+    dof_of, constraint = admissible_fluctuations(boundary, mesh, space, measure, solid, voids)
     n_dofs = int(dof_of.max(initial=-1)) + 1
-    pattern = _sparsity(n_dofs, [dof_of[tables.dofs[elements]] for elements in solid.values()])
+    coupled = [dof_of[tables.dofs[elements]] for elements in solid.values()]
+    if constraint is not None:
+        coupled.append(constraint.spring_dofs[None])
+    pattern = _sparsity(n_dofs, coupled)
     phases = tuple(
         _phase(name, laws[name], elements, tables, dof_of, pattern) for name, elements in solid.items() if elements.size
     )
-    return Cell(mesh, space, measure, boundary, bbar, phases, pattern, dof_of)
-
-
-def _admissible_dofs(
-    mesh: CellMesh,
-    space: fem.FunctionSpace,
-    tables: ShapeGradients,
-    solid: Mapping[str, IndexArray],
-    boundary: str,
-    block_size: int,
-) -> IndexArray:
-    """Number the dofs of the admissible fluctuations; periodic images share the number of their master."""
-    n_nodes = space.dofmap.index_map.size_local
-    elements = np.concatenate(list(solid.values()))
-    reached = np.zeros(n_nodes, dtype=bool)
-    reached[tables.dofs[elements, ::block_size] // block_size] = True
-    if boundary == "linear":
-        master = np.arange(n_nodes)
-        free = reached & ~boundary_nodes(space, mesh.size)
-    else:
-        master = periodic_map(space, mesh.size)
-        free = np.zeros(n_nodes, dtype=bool)
-        free[master[reached]] = True
-        free[np.flatnonzero(free)[0]] = False
-    number = np.full(n_nodes, -1, dtype=np.int32)
-    number[free] = np.arange(np.count_nonzero(free), dtype=np.int32)
-    of_node = number[master]
-    dofs = of_node[:, None] * block_size + np.arange(block_size, dtype=np.int32)
-    dofs[of_node < 0] = -1
-    return np.ascontiguousarray(dofs.ravel().astype(np.int32))
+    return Cell(mesh, space, measure, boundary, bbar, phases, pattern, dof_of, constraint)
 
 
 def _sparsity(n_dofs: int, element_dofs: list[IndexArray]) -> Pattern:
@@ -182,10 +163,4 @@ def _phase(
 ) -> Phase:
     rows = ShapeGradients._make(np.ascontiguousarray(table[elements]) for table in tables)
     dofs = dof_of[rows.dofs]
-    n_dofs = pattern.row_starts.size - 1
-    row_of_entry = np.repeat(np.arange(n_dofs, dtype=np.int64), np.diff(pattern.row_starts))
-    keys = row_of_entry * n_dofs + pattern.columns
-    wanted = dofs[:, :, None].astype(np.int64) * n_dofs + dofs[:, None, :]
-    scatter = np.searchsorted(keys, wanted).astype(np.int32)
-    scatter[(dofs[:, :, None] < 0) | (dofs[:, None, :] < 0)] = -1
-    return Phase(name, law, elements, rows, dofs, scatter)
+    return Phase(name, law, elements, rows, dofs, pattern.positions(dofs))

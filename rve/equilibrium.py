@@ -8,8 +8,9 @@ import numpy as np
 
 from materials.measures import FloatArray
 from rve.assembly import Assembly
+from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell
-from rve.factorization import Factorization, SingularStiffness
+from rve.factorization import SingularStiffness
 
 ROUND_OFF = 16.0 * float(np.finfo(float).eps)
 
@@ -46,7 +47,7 @@ class EquilibriumSolver:
         self.cell = cell
         self.settings = settings
         self.counters = counters
-        self._factorization = Factorization(cell.pattern, cell.symmetric, g, counters)
+        self._factorization = cell_factorization(cell, g, counters)
         self._assembly = Assembly(cell, self._factorization.values)
         self._stiffness = 0.0
         self._correction = np.zeros(n)

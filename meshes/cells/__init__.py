@@ -1,13 +1,14 @@
 """Representative cells: generators, meshes with matching faces, periodicity. To add a generator, add one file."""
 
 from meshes.cells.cell_mesh import CellMesh, build_cell_mesh
-from meshes.cells.connectivity import SolidPiece, solid_is_connected, solid_pieces
+from meshes.cells.connectivity import SolidPiece, solid_is_connected, solid_is_one_piece, solid_pieces
 from meshes.cells.geometry import CellGeometry
 from meshes.cells.hexagonal import Hexagonal
 from meshes.cells.inclusion import Inclusion
 from meshes.cells.laminate import Laminate
 from meshes.cells.mesh_file import MeshFile
 from meshes.cells.morphology import morphology
+from meshes.cells.outward_areas import outward_areas
 from meshes.cells.periodicity import boundary_nodes, periodic_map
 from meshes.cells.polycrystal import Polycrystal
 from meshes.cells.random_inclusions import RandomInclusions
@@ -45,7 +46,9 @@ __all__ = [
     "boundary_nodes",
     "build_cell_mesh",
     "morphology",
+    "outward_areas",
     "periodic_map",
     "solid_is_connected",
+    "solid_is_one_piece",
     "solid_pieces",
 ]

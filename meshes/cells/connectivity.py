@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from dolfinx.mesh import compute_midpoints
+from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
@@ -35,19 +36,27 @@ def solid_is_connected(cell: CellMesh, voids: Collection[str], mechanical: bool 
     return len(pieces) == 1 and pieces[0].percolation >= needed
 
 
+def solid_is_one_piece(cell: CellMesh, voids: Collection[str]) -> bool:
+    """Whether the solid without the phases `voids` hangs together by facets inside the cell, its images apart."""
+    solid = _is_solid(cell, voids)
+    links = _inner_links(cell)
+    links = links[solid[links].all(axis=1)]
+    _, label = connected_components(_graph(links, len(solid)), directed=False)
+    return np.unique(label[solid]).size == 1
+
+
 def solid_pieces(cell: CellMesh, voids: Collection[str]) -> list[SolidPiece]:
     """The pieces of the solid, largest number of elements first.
 
     Raises:
         MeshError: the facets on opposite faces of the cell do not match.
     """
-    tags = cell.cell_tags.values
-    solid = ~np.isin(tags, [cell.phases[name] for name in voids])
+    solid = _is_solid(cell, voids)
     links, shifts = _links(cell)
     both = solid[links].all(axis=1)
     links, shifts = links[both], shifts[both]
-    n = len(tags)
-    graph = csr_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
+    n = len(solid)
+    graph = _graph(links, n)
     _, label = connected_components(graph, directed=False)
     # Unfold: the lattice cell that each element lies in when the piece is walked from its first element.
     shift_of = {(int(a), int(b)): shift for (a, b), shift in zip(links, shifts, strict=True)}
@@ -67,22 +76,39 @@ def solid_pieces(cell: CellMesh, voids: Collection[str]) -> list[SolidPiece]:
     return sorted(pieces, key=lambda p: -len(p.cells))
 
 
-def _links(cell: CellMesh) -> tuple[IntArray, IntArray]:
-    """Pairs of elements with a common facet, (m, 2), and the lattice step from the first to the second, (m, d)."""
-    mesh, d = cell.mesh, len(cell.size)
-    mesh.topology.create_entities(d - 1)
-    mesh.topology.create_connectivity(d - 1, d)
-    facet_cells = mesh.topology.connectivity(d - 1, d)
-    n_sides = np.diff(facet_cells.offsets)
-    first = facet_cells.array[facet_cells.offsets[:-1]]
-    inner = np.flatnonzero(n_sides == 2)
-    links = [np.stack([first[inner], facet_cells.array[facet_cells.offsets[inner] + 1]], axis=1)]
-    shifts = [np.zeros((inner.size, d), dtype=np.int64)]
+def _is_solid(cell: CellMesh, voids: Collection[str]) -> NDArray[np.bool_]:
+    return ~np.isin(cell.cell_tags.values, [cell.phases[name] for name in voids])
 
-    outer = np.flatnonzero(n_sides == 1).astype(np.int32)
-    middle = compute_midpoints(mesh, d - 1, outer)[:, :d]
+
+def _graph(links: IntArray, n: int) -> csr_matrix:
+    return csr_matrix((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(n, n))
+
+
+def _facet_cells(cell: CellMesh, n_sides: int) -> tuple[NDArray[np.int32], IntArray]:
+    """The facets with one or two elements, (m,), and these elements, (m, n_sides)."""
+    topology, d = cell.mesh.topology, len(cell.size)
+    topology.create_entities(d - 1)
+    topology.create_connectivity(d - 1, d)
+    cells_of = topology.connectivity(d - 1, d)
+    facets = np.flatnonzero(np.diff(cells_of.offsets) == n_sides)
+    return facets.astype(np.int32), cells_of.array[cells_of.offsets[facets, None] + np.arange(n_sides)].astype(np.int64)
+
+
+def _inner_links(cell: CellMesh) -> IntArray:
+    """Pairs of elements with a common facet, (m, 2)."""
+    _, pairs = _facet_cells(cell, 2)
+    return pairs
+
+
+def _links(cell: CellMesh) -> tuple[IntArray, IntArray]:
+    """Pairs that share a facet, in the cell or as images, (m, 2), and the lattice step from first to second, (m, d)."""
+    d = len(cell.size)
+    links = [_inner_links(cell)]
+    shifts = [np.zeros((len(links[0]), d), dtype=np.int64)]
+    outer, owners = _facet_cells(cell, 1)
+    middle = compute_midpoints(cell.mesh, d - 1, outer)[:, :d]
     for axis in range(d):
         high, low = face_pairs(middle, cell.size, axis, "facets")
-        links.append(first[outer[np.stack([high, low], axis=1)]])
+        links.append(np.concatenate([owners[high], owners[low]], axis=1))
         shifts.append(np.tile(np.eye(d, dtype=np.int64)[axis], (high.size, 1)))
-    return np.concatenate(links).astype(np.int64), np.concatenate(shifts)
+    return np.concatenate(links), np.concatenate(shifts)

@@ -14,7 +14,11 @@ TOLERANCE = 1e-6
 
 def boundary_nodes(space: fem.FunctionSpace, size: FloatArray) -> NDArray[np.bool_]:
     """Whether each node (dof block) of the space lies on a face of the cell [0, size], (nodes,)."""
-    points = space.tabulate_dof_coordinates()[:, : len(size)]
+    return on_faces(space.tabulate_dof_coordinates()[:, : len(size)], size)
+
+
+def on_faces(points: FloatArray, size: FloatArray) -> NDArray[np.bool_]:
+    """Whether each of the points (n, d) lies on a face of the cell [0, size], (n,)."""
     tolerance = TOLERANCE * float(np.min(size))
     return np.any((points < tolerance) | (points > size - tolerance), axis=1)
 
