@@ -89,59 +89,50 @@ def assemble_phase(  # type: ignore[no-untyped-def]
     n_local = dofs.shape[1]
     g = components.size
     g_space = rest_in_space.size
-    matrix = np.empty((n_points, g, n_local))
-    weighted_tangent_matrix = np.empty((n_points, g, n_local))
+    stacked = n_points * g
+    matrix = np.empty((stacked, n_local))
+    tangent_matrix = np.empty((stacked, n_local))
+    stiffness = np.empty((n_local, n_local))
+    element_sensitivity = np.empty((g, n_local))
     local_fluctuation = np.empty(n_local)
     local_force = np.empty(n_local)
-    row = np.empty(n_local)
+    gradient = np.empty(stacked)
+    flux = np.empty(stacked)
     gradient_space = rest_in_space.copy()
     flux_space = np.empty(g_space)
     tangent_space = np.empty((g_space, g_space))
     tangent = np.empty((g, g))
-    stacked = n_points * g
 
     for e in range(n_elements):
         for a in range(n_local):
             dof = dofs[e, a]
             local_fluctuation[a] = fluctuation[dof] if dof >= 0 else 0.0
-            local_force[a] = 0.0
         for r in range(g + 1):
             element_flux[e, r] = 0.0
+        for q in range(n_points):
+            b = matrix[q * g : (q + 1) * g]
+            fill_gradient_matrix(kind, shape_gradients[e, q], mean_gradients[e], bbar, b)
+        np.dot(matrix, local_fluctuation, gradient)
 
         for q in range(n_points):
-            b = matrix[q]
-            fill_gradient_matrix(kind, shape_gradients[e, q], mean_gradients[e], bbar, b)
+            first = q * g
             for r in range(g):
-                total = macro_gradient[r]
-                for a in range(n_local):
-                    total += b[r, a] * local_fluctuation[a]
-                gradient_space[components[r]] = total
+                gradient_space[components[r]] = macro_gradient[r] + gradient[first + r]
             point = e * n_points + q
             if law(gradient_space, state[point], parameters, dt, flux_space, tangent_space, new_state[point]) != 0:
                 return point + 1
 
             weight = weights[e, q]
             if out_of_plane >= 0:
-                flux = weight * flux_space[out_of_plane]
-                flux_sum[g] += flux
-                element_flux[e, g] += flux
+                element_flux[e, g] += weight * flux_space[out_of_plane]
             for r in range(g):
-                flux = weight * flux_space[components[r]]
-                flux_sum[r] += flux
-                element_flux[e, r] += flux
-                for a in range(n_local):
-                    local_force[a] += b[r, a] * flux
+                weighted = weight * flux_space[components[r]]
+                flux[first + r] = weighted
+                element_flux[e, r] += weighted
                 for s in range(g):
                     tangent[r, s] = weight * tangent_space[components[r], components[s]]
                     tangent_sum[r, s] += tangent[r, s]
-            cb = weighted_tangent_matrix[q]
-            for r in range(g):
-                for a in range(n_local):
-                    cb[r, a] = tangent[r, 0] * b[0, a]
-                for s in range(1, g):
-                    factor = tangent[r, s]
-                    for a in range(n_local):
-                        cb[r, a] += factor * b[s, a]
+            np.dot(tangent, matrix[first : first + g], tangent_matrix[first : first + g])
             if not symmetric:
                 for s in range(g):
                     for a in range(n_local):
@@ -149,36 +140,30 @@ def assemble_phase(  # type: ignore[no-untyped-def]
                         if dof >= 0:
                             total = 0.0
                             for r in range(g):
-                                total += b[r, a] * tangent[r, s]
+                                total += matrix[first + r, a] * tangent[r, s]
                             force_sensitivity[s, dof] += total
 
+        # ∫ Bᵀσ and ∫ BᵀCB over all points at once: BLAS is faster than loops as short as an element's dofs
+        np.dot(flux, matrix, local_force)
+        np.dot(matrix.T, tangent_matrix, stiffness)
+        for r in range(g):
+            for a in range(n_local):
+                element_sensitivity[r, a] = tangent_matrix[r, a]
+            for q in range(1, n_points):
+                for a in range(n_local):
+                    element_sensitivity[r, a] += tangent_matrix[q * g + r, a]
+        for r in range(g + 1):
+            flux_sum[r] += element_flux[e, r]
         for a in range(n_local):
             dof = dofs[e, a]
-            if dof >= 0:
-                residual[dof] += local_force[a]
-                absolute_force[dof] += abs(local_force[a])
-                for r in range(g):
-                    total = 0.0
-                    for q in range(n_points):
-                        total += weighted_tangent_matrix[q, r, a]
-                    flux_sensitivity[r, dof] += total
-
-        # K_ab = Σ B_ra (CB)_rb over all points and components, row by row: the columns are contiguous.
-        b_all = matrix.reshape(stacked, n_local)
-        cb_all = weighted_tangent_matrix.reshape(stacked, n_local)
-        for a in range(n_local):
-            first = a if symmetric else 0
+            if dof < 0:
+                continue
+            residual[dof] += local_force[a]
+            absolute_force[dof] += abs(local_force[a])
+            for r in range(g):
+                flux_sensitivity[r, dof] += element_sensitivity[r, a]
             for c in range(n_local):
-                row[c] = 0.0
-            for r in range(stacked):
-                factor = b_all[r, a]
-                if factor != 0.0:
-                    for c in range(n_local):
-                        row[c] += factor * cb_all[r, c]
-            for c in range(first, n_local):
                 position = scatter[e, a, c]
                 if position >= 0:
-                    values[position] += row[c]
-                    if symmetric and c > a:
-                        values[scatter[e, c, a]] += row[c]
+                    values[position] += stiffness[a, c]
     return 0
