@@ -31,6 +31,8 @@ class Status(IntEnum):
     OK = 0
     FAILED = 1
     """No answer: the local solve did not converge, or the state left the law's domain (det F ≤ 0, NaN)."""
+    PROVISIONAL = 2
+    """The answer of a linearisation: good enough to iterate with, not to accept. Asked again, the point is closer."""
 
 
 class Response(NamedTuple):

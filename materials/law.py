@@ -30,6 +30,12 @@ class Law(ABC):
     """Whether it flows without change of volume, so that linear elements lock with full integration."""
     softens: ClassVar[bool] = False
     """Whether stress falls while strain grows, so that strain localises in as few elements as it can."""
+    linear_at_constant_state: ClassVar[bool] = False
+    """Whether the flux grows linearly with the gradient, by the tangent at rest, as long as the state stays as it is.
+
+    Then cells that stay elastic need no factorisation. Rates must not enter, and an elastic step must return the state
+    bit for bit.
+    """
     void: ClassVar[bool] = False
     """Whether nothing is there: a cell removes the elements of such a phase and keeps their volume."""
     state_layout: ClassVar[dict[str, tuple[int, ...]]] = {}

@@ -82,6 +82,12 @@ class Assembly:
 
 def phase_arguments(cell: Cell, phase: Phase, dofs: IndexArray, scatter: IndexArray) -> tuple[Any, ...]:
     """The constant arguments of `assemble_phase`: law, packing of the measure, and the tables of the phase."""
+    tables = (phase.tables.gradients, phase.tables.mean, phase.tables.weights)
+    return (*law_arguments(cell, phase), cell.symmetric, *tables, dofs, scatter)
+
+
+def law_arguments(cell: Cell, phase: Phase) -> tuple[Any, ...]:
+    """The constant arguments by which an element kernel asks the law of a phase: law, packing of the measure, B-bar."""
     measure = cell.measure
     has_out_of_plane = measure.out_of_plane_name is not None
     return (
@@ -92,10 +98,4 @@ def phase_arguments(cell: Cell, phase: Phase, dofs: IndexArray, scatter: IndexAr
         measure.in_space.index_pairs.index((2, 2)) if has_out_of_plane else -1,
         int(gradient_kind(measure)),
         cell.bbar,
-        cell.symmetric,
-        phase.tables.gradients,
-        phase.tables.mean,
-        phase.tables.weights,
-        dofs,
-        scatter,
     )

@@ -1,7 +1,6 @@
 """Equilibrium of one RVE: Newton's method for the fluctuation, then the exact condensation of the tangent."""
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,18 +10,10 @@ from rve.assembly import Assembly
 from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell
 from rve.factorization import SingularStiffness
+from rve.instance import Instance
+from rve.newton_settings import NewtonSettings
 
 ROUND_OFF = 16.0 * float(np.finfo(float).eps)
-
-
-class NewtonSettings(NamedTuple):
-    """When a cell is in equilibrium and what is tried to get there."""
-
-    tolerance: float = 1e-10
-    """Largest residual component, relative to the largest assembled absolute internal force the cell has seen."""
-    max_iterations: int = 25
-    max_halvings: int = 8
-    """How often a line search halves a correction that makes the residual grow or leaves a law's domain."""
 
 
 class Equilibrium(NamedTuple):
@@ -36,13 +27,26 @@ class Equilibrium(NamedTuple):
     reference_force: float
     reason: str = ""
     """Why it failed, in words."""
+    provisional: bool = False
+    """Whether the answer is that of the linearisation at a fluctuation that is not yet in equilibrium."""
+
+
+class Condensed(NamedTuple):
+    """What an RVE answers to the macroscale."""
+
+    flux: FloatArray
+    """(g,)"""
+    tangent: FloatArray
+    """(g, g)"""
+    out_of_plane: float
+    """The flux component that the measure leaves out in plane strain; 0 otherwise."""
 
 
 class EquilibriumSolver:
     """Solves the RVEs of a kind one after the other with shared work arrays and one shared factorisation."""
 
     def __init__(self, cell: Cell, settings: NewtonSettings, counters: Counter[str]) -> None:
-        """`counters` receives cell updates, iterations, factorisations and fallbacks."""
+        """`counters` receives iterations, factorisations and fallbacks."""
         n, g = cell.n_dofs, cell.measure.size
         self.cell = cell
         self.settings = settings
@@ -52,73 +56,61 @@ class EquilibriumSolver:
         self._stiffness = 0.0
         self._correction = np.zeros(n)
         self._candidate = np.zeros(n)
+        self._provisional = False
 
-    def solve(
-        self,
-        gradient: FloatArray,
-        dt: float,
-        fluctuation: FloatArray,
-        committed: Sequence[FloatArray],
-        trial: Sequence[FloatArray],
-        reference_force: float,
-    ) -> Equilibrium:
-        """Bring `fluctuation` (n,) into equilibrium under `gradient` (g,), starting from its present values.
+    def solve(self, rve: Instance, gradient: FloatArray, dt: float, loose: float = 0.0) -> Equilibrium:
+        """Bring the fluctuation of the iterate into equilibrium under `gradient` (g,), starting from what it is.
 
-        On success the stiffness at the solution is factorised, ready for `condense`.
+        On success the stiffness at the solution is factorised, ready for `condense`. With `loose` > 0 the solve stops
+        at a relative residual below that: the answer is provisional, `condense` gives flux and tangent of the
+        linearisation there, and the iterate has taken the correction that the next solve starts from.
         """
-        settings, assembly = self.settings, self._assembly
-        self.counters["cell_updates"] += 1
-        if not assembly.assemble(gradient, dt, fluctuation, committed, trial):
+        settings, assembly, fluctuation = self.settings, self._assembly, rve.last_fluctuation
+        reference_force = rve.reference_force
+        if not self._assemble(rve, gradient, dt, fluctuation):
             return Equilibrium(False, 0, np.inf, reference_force, "a law has no answer at the first iterate")
-        round_off = self._round_off(gradient)
+        if self._stiffness == 0.0:
+            self._stiffness = largest(assembly.values)
+        rounding = round_off(self._stiffness, gradient, self.cell)
         for iteration in range(1, settings.max_iterations + 1):
             reference_force = max(reference_force, assembly.absolute_force.max(initial=0.0))
-            tolerance = max(settings.tolerance * reference_force, round_off)
-            residual = _largest(assembly.residual)
+            tolerance = max(settings.tolerance * reference_force, rounding)
+            residual = largest(assembly.residual)
             try:
                 self._factorization.refactor()
             except SingularStiffness as error:
-                return Equilibrium(False, iteration, _relative(residual, reference_force), reference_force, str(error))
+                return Equilibrium(False, iteration, relative(residual, reference_force), reference_force, str(error))
             self.counters["cell_iterations"] += 1
-            if residual <= tolerance:
-                return Equilibrium(True, iteration, _relative(residual, reference_force), reference_force)
-            self._factorization.solve(assembly.residual, self._correction)
-            if not self._line_search(gradient, dt, fluctuation, committed, trial, tolerance):
+            self._provisional = residual > tolerance
+            if self._provisional:
+                self._factorization.solve(assembly.residual, self._correction)
+            if residual <= max(tolerance, loose * reference_force):
+                if self._provisional:
+                    fluctuation -= self._correction
+                    self.counters["cell_provisional"] += 1
+                size = relative(residual, reference_force)
+                return Equilibrium(True, iteration, size, reference_force, provisional=self._provisional)
+            if not self._line_search(rve, gradient, dt, tolerance):
                 return Equilibrium(
                     False,
                     iteration,
-                    _relative(residual, reference_force),
+                    relative(residual, reference_force),
                     reference_force,
                     f"the line search still overshot after {settings.max_halvings} halvings",
                 )
         return Equilibrium(
             False,
             settings.max_iterations,
-            _relative(_largest(assembly.residual), reference_force),
+            relative(largest(assembly.residual), reference_force),
             reference_force,
             f"no equilibrium in {settings.max_iterations} iterations",
         )
 
-    def _round_off(self, gradient: FloatArray) -> float:
-        """Size of a residual that rounding alone can leave: that of the stiffness times the displacements.
+    def _assemble(self, rve: Instance, gradient: FloatArray, dt: float, fluctuation: FloatArray) -> bool:
+        return self._assembly.assemble(gradient, dt, fluctuation, rve.committed, rve.trial)
 
-        It matters close to rest at finite strain, where small stresses are differences of numbers of order one.
-        """
-        if self._stiffness == 0.0:
-            self._stiffness = _largest(self._assembly.values)
-        displacement = _largest(gradient) * float(self.cell.mesh.size.max())
-        return ROUND_OFF * self._stiffness * displacement
-
-    def _line_search(
-        self,
-        gradient: FloatArray,
-        dt: float,
-        fluctuation: FloatArray,
-        committed: Sequence[FloatArray],
-        trial: Sequence[FloatArray],
-        tolerance: float,
-    ) -> bool:
-        """Subtract the correction from `fluctuation`, halved until it no longer overshoots.
+    def _line_search(self, rve: Instance, gradient: FloatArray, dt: float, tolerance: float) -> bool:
+        """Subtract the correction from the fluctuation, halved until it no longer overshoots.
 
         A step is taken when the work of the residual on the correction, the slope of the incremental energy along it,
         is smaller than before, or when it ends in equilibrium.
@@ -127,20 +119,21 @@ class EquilibriumSolver:
         step = 1.0
         for _ in range(self.settings.max_halvings + 1):
             np.multiply(self._correction, -step, out=self._candidate)
-            self._candidate += fluctuation
-            if self._assembly.assemble(gradient, dt, self._candidate, committed, trial):
+            self._candidate += rve.last_fluctuation
+            if self._assemble(rve, gradient, dt, self._candidate):
                 new_work = abs(float(self._correction @ self._assembly.residual))
-                if new_work <= 0.9 * work or _largest(self._assembly.residual) <= tolerance:
-                    fluctuation[:] = self._candidate
+                if new_work <= 0.9 * work or largest(self._assembly.residual) <= tolerance:
+                    rve.last_fluctuation[:] = self._candidate
                     return True
             self.counters["cell_line_searches"] += 1
             step *= 0.5
         return False
 
-    def condense(self, sensitivity: FloatArray) -> tuple[FloatArray, FloatArray, float]:
-        """Averages at the solution just found: flux (g,), tangent (g, g), out-of-plane flux.
+    def condense(self, sensitivity: FloatArray) -> Condensed:
+        """Averages at the solution just found.
 
-        The tangent is Ā = ⟨C⟩ − (1/V) ⟨CB⟩ K⁻¹ ⟨BᵀC⟩; `sensitivity` (g, n) receives ∂w/∂ḡ = −K⁻¹ ⟨BᵀC⟩.
+        The tangent is Ā = ⟨C⟩ − (1/V) ⟨CB⟩ K⁻¹ ⟨BᵀC⟩; `sensitivity` (g, n) receives ∂w/∂ḡ = −K⁻¹ ⟨BᵀC⟩. A provisional
+        solution has the flux ⟨σ⟩ − (1/V) ⟨CB⟩ K⁻¹ r: what the correction still to come will change, to first order.
         """
         assembly, volume = self._assembly, self.cell.volume
         self._factorization.solve_block(assembly.force_sensitivity, sensitivity)
@@ -152,13 +145,25 @@ class EquilibriumSolver:
             tangent += tangent.T.copy()
             tangent *= 0.5
         flux = assembly.flux_sum.copy()
+        if self._provisional:
+            flux[:-1] -= assembly.flux_sensitivity @ self._correction
         flux /= volume
-        return flux[:-1], tangent, float(flux[-1])
+        return Condensed(flux[:-1], tangent, float(flux[-1]))
 
 
-def _largest(vector: FloatArray) -> float:
+def round_off(stiffness: float, gradient: FloatArray, cell: Cell) -> float:
+    """Size of a residual that rounding alone can leave: that of the stiffness times the displacements.
+
+    It matters close to rest at finite strain, where small stresses are differences of numbers of order one.
+    """
+    return ROUND_OFF * stiffness * largest(gradient) * float(cell.mesh.size.max())
+
+
+def largest(vector: FloatArray) -> float:
+    """Largest absolute component; 0 for an empty vector."""
     return float(np.abs(vector).max(initial=0.0))
 
 
-def _relative(residual: float, reference: float) -> float:
+def relative(residual: float, reference: float) -> float:
+    """A residual in units of a reference force, where there is one."""
     return residual / reference if reference > 0.0 else residual

@@ -9,8 +9,17 @@ from numpy.typing import NDArray
 from materials.interface import IntArray, Kind, Material, Response, Status
 from materials.measures import FloatArray
 from rve.cell import Cell
-from rve.equilibrium import Equilibrium, EquilibriumSolver, NewtonSettings
+from rve.cell_solver import CellSolver
+from rve.equilibrium import Equilibrium
+from rve.instance import Instance
 from rve.micro_field import MicroField, micro_field
+from rve.newton_settings import NewtonSettings
+
+LOOSE = (1e-1, 1e-2, 1e-6)
+"""Relative residuals that a monolithic material leaves its cells with in the first evaluations of an increment.
+
+About as far as the macroscale is from its own equilibrium by then; later evaluations solve the cells in full.
+"""
 
 
 class RveMaterial(Material):
@@ -19,9 +28,14 @@ class RveMaterial(Material):
     Per RVE it keeps the committed and the trial state of every micro point, the committed fluctuation, and the iterate
     cache: last gradient, fluctuation and sensitivity ∂w/∂ḡ, from which the next evaluation starts at
     w + (∂w/∂ḡ) Δḡ, the first Newton step that the last condensation has already paid for.
+
+    A `monolithic` material takes both scales through one Newton iteration: an evaluation linearises a cell once, unless
+    it is further from equilibrium than the macroscale may be, answers with flux and tangent of that linearisation, and
+    marks the point as provisional until its cell is in equilibrium too. Where an increment goes on for long, something
+    stagnates, and the cells are solved in full again.
     """
 
-    def __init__(self, cell: Cell, settings: NewtonSettings | None = None) -> None:
+    def __init__(self, cell: Cell, settings: NewtonSettings | None = None, monolithic: bool = False) -> None:
         """`settings` default to those of `NewtonSettings`."""
         self.cell = cell
         self.measure = cell.measure
@@ -29,7 +43,8 @@ class RveMaterial(Material):
         out_of_plane = cell.measure.out_of_plane_name
         self.outputs = (out_of_plane,) if out_of_plane else ()
         self._counters: Counter[str] = Counter()
-        self._solver = EquilibriumSolver(cell, settings or NewtonSettings(), self._counters)
+        self._solver = CellSolver(cell, settings or NewtonSettings(), self._counters)
+        self._monolithic = monolithic
         self.bind(np.empty(0, dtype=np.int64))
 
     def bind(self, point_ids: IntArray) -> None:
@@ -44,6 +59,8 @@ class RveMaterial(Material):
         self._last_fluctuation = np.zeros((count, n))
         self._last_gradient = self._gradient.copy()
         self._sensitivity = np.zeros((count, g, n))
+        self._flowing = np.zeros(count, dtype=np.int64)
+        self._evaluations = 0
         self._outcomes: list[Equilibrium | None] = [None] * count
 
     @property
@@ -81,34 +98,46 @@ class RveMaterial(Material):
         tangent = np.zeros((count, g, g))
         status = np.zeros(count, dtype=np.int8)
         out_of_plane = np.zeros(count)
+        loose = self._looseness()
         for point in range(count):
-            converged = self._solve(point, gradient[point], dt)
-            if converged:
-                flux[point], tangent[point], out_of_plane[point] = self._solver.condense(self._sensitivity[point])
-                self._last_gradient[point] = gradient[point]
-            else:
+            outcome, condensed = self._solver.answer(self._instance(point), gradient[point], dt, loose)
+            self._outcomes[point] = outcome
+            if condensed is None:
                 status[point] = Status.FAILED
-                self._restart_from_committed(point)
+            else:
+                flux[point], tangent[point], out_of_plane[point] = condensed
+                if outcome.provisional:
+                    status[point] = Status.PROVISIONAL
         return Response(flux, tangent, status, dict.fromkeys(self.outputs, out_of_plane))
 
-    def _solve(self, point: int, gradient: FloatArray, dt: float) -> bool:
-        fluctuation = self._last_fluctuation[point]
-        fluctuation += (gradient - self._last_gradient[point]) @ self._sensitivity[point]
-        outcome = self._solver.solve(
-            gradient,
-            dt,
-            fluctuation,
+    def _looseness(self) -> float:
+        """Relative residual that a cell may be left with in this evaluation."""
+        if not self._monolithic:
+            return 0.0
+        number, self._evaluations = self._evaluations, self._evaluations + 1
+        if number < len(LOOSE):
+            return LOOSE[number]
+        self._counters["nested_evaluations"] += 1
+        return 0.0
+
+    def _instance(self, point: int) -> Instance:
+        return Instance(
             [state[point] for state in self._committed],
             [state[point] for state in self._trial],
+            self._gradient[point],
+            self._fluctuation[point],
+            self._last_gradient[point],
+            self._last_fluctuation[point],
+            self._sensitivity[point],
             float(self._reference_force[point]),
+            self._flowing[point : point + 1],
         )
-        self._outcomes[point] = outcome
-        return outcome.converged
 
-    def _restart_from_committed(self, point: int | slice) -> None:
-        self._last_fluctuation[point] = self._fluctuation[point]
-        self._last_gradient[point] = self._gradient[point]
-        self._sensitivity[point] = 0.0
+    def _start_over(self) -> None:
+        self._last_fluctuation[...] = self._fluctuation
+        self._last_gradient[...] = self._gradient
+        self._sensitivity.fill(0.0)
+        self._evaluations = 0
 
     def commit(self) -> None:
         """Take over trial state and fluctuation of the last evaluation."""
@@ -119,10 +148,11 @@ class RveMaterial(Material):
         for point, outcome in enumerate(self._outcomes):
             if outcome is not None:
                 self._reference_force[point] = outcome.reference_force
+        self._evaluations = 0
 
     def revert(self) -> None:
         """Forget the iterates: the next evaluation starts from the committed fluctuation."""
-        self._restart_from_committed(slice(None))
+        self._start_over()
 
     def kinds(self) -> NDArray[np.int8]:
         """An RVE at every point."""
@@ -173,11 +203,11 @@ class RveMaterial(Material):
         return 0 if outcome is None else outcome.iterations
 
     def statistics(self) -> dict[str, float]:
-        """Cell updates, iterations, factorisations, line-search halvings and fallbacks so far."""
+        """Cell updates, iterations, factorisations, shortcuts, line-search halvings and fallbacks so far."""
         return dict(self._counters)
 
     @property
     def bytes_per_point(self) -> int:
-        """Memory of one RVE: committed and trial state, fluctuations, sensitivity."""
+        """Memory of one RVE: committed and trial state, fluctuations, sensitivity, gradients, two numbers."""
         n, g = self.cell.n_dofs, self.measure.size
-        return 8 * (2 * self.cell.state_size + (2 + g) * n + 2 * g + 1)
+        return 8 * (2 * self.cell.state_size + (2 + g) * n + 2 * g + 2)

@@ -13,8 +13,8 @@ from materials.measures import FloatArray
 from materials.router import Router
 from materials.watching_router import WatchingRouter
 from rve.cell import Cell
-from rve.equilibrium import NewtonSettings
 from rve.material import RveMaterial
+from rve.newton_settings import NewtonSettings
 from solver.case.case import Case
 from solver.case.materials import AdaptiveMaterialSection
 from solver.results.run_directory import learned
@@ -51,7 +51,7 @@ def build_router(
     if directory is not None:
         _check_apart(case, name, directory)
     settings = learner_settings(case, section)
-    cell_settings = NewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
+    cell_settings = case.solver.cell.settings()
     known = Experience(case.measure, cell.state_size > 0, tangent_at_rest=_tangent_at_rest(cell, cell_settings))
     if section.data is not None:
         path = case.file_path(section.data)

@@ -14,7 +14,6 @@ from meshes.cells import build_cell_mesh
 from meshes.errors import MeshError
 from meshes.macro import MacroMesh, build_macro_mesh
 from rve.cell import Cell, build_cell
-from rve.equilibrium import NewtonSettings as CellNewtonSettings
 from rve.material import RveMaterial
 from solver.adaptive import build_router
 from solver.case.boundary_conditions import BoundaryCondition
@@ -198,8 +197,8 @@ def _material(
     if section.type == "law":
         return LawMaterial(section.build(), case.measure)
     if section.type == "rve":
-        settings = CellNewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
-        return RveMaterial(cells[section.rve], settings)
+        monolithic = case.solver.scheme == "monolithic"
+        return RveMaterial(cells[section.rve], case.solver.cell.settings(), monolithic)
     if section.type == "surrogate":
         fields = {descriptor: Expression(source) for descriptor, source in section.descriptors.items()}
         foreign = _of_another_cell(case, models[name])

@@ -28,6 +28,8 @@ class Evaluation(NamedTuple):
     """What the residual may be from rounding alone, by the size of stiffness and nodal values."""
     failed: int
     """Number of points without an answer."""
+    provisional: int = 0
+    """Number of points whose answer is good enough to iterate with, but not to accept."""
 
     @classmethod
     def without_answer(cls, values: FloatArray, fields: PointFields, n_owned: int, failed: int) -> Self:

@@ -6,7 +6,6 @@ from typing import Any
 from meshes.cells import build_cell_mesh, morphology
 from meshes.errors import MeshError
 from rve.cell import build_cell
-from rve.equilibrium import NewtonSettings
 from rve.homogenize import HomogenizedStep, PathFailure, homogenize
 from rve.material import RveMaterial
 from solver.case.cell_case import CellCase
@@ -67,7 +66,7 @@ def build_cell_material(case: CellCase) -> RveMaterial:
         raise case.bad_input(("rve", "geometry"), str(error)) from None
     except ValueError as error:
         raise case.bad_input(("rve",), str(error)) from None
-    return RveMaterial(cell, NewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations))
+    return RveMaterial(cell, case.solver.cell.settings())
 
 
 def _entry(case: CellCase, step: HomogenizedStep) -> dict[str, Any]:

@@ -147,12 +147,12 @@ class MacroProblem:
 
         `external` are the external forces (owned dofs,); `dt` the pseudo-time step from the committed state.
         """
-        fields, failed = self.points.evaluate(self._assembly.gradients(values), dt)
-        n_failed = self.comm.allreduce(failed.size)
+        fields, failed, provisional = self.points.evaluate(self._assembly.gradients(values), dt)
+        n_failed, n_provisional = self.comm.allreduce(np.array([failed.size, provisional]))
         if n_failed:
-            outcome = Evaluation.without_answer(values, fields, self.n_owned, n_failed)
+            outcome = Evaluation.without_answer(values, fields, self.n_owned, int(n_failed))
         else:
-            outcome = self._equilibrium(values, fields, external)
+            outcome = self._equilibrium(values, fields, external)._replace(provisional=int(n_provisional))
         self._outcome, self.failed = outcome, failed
         return outcome
 

@@ -119,7 +119,8 @@ class Newton:
                 raise StepRejected(self._drowned(state, loads), divergent=True)
             tolerance = max(settings.residual_tolerance * reference, state.round_off)
             small = state.largest <= max(ROUND_OFF_SHARE * settings.residual_tolerance * reference, state.round_off)
-            if state.largest <= tolerance and (small or ratio <= settings.correction_tolerance):
+            small_enough = state.largest <= tolerance and (small or ratio <= settings.correction_tolerance)
+            if small_enough and not state.provisional:
                 if problem.settle() == 0:
                     return Solved(tuple(records), state.force)
                 state, correction = self._asked_again(state, external, attempt.dt), np.zeros_like(correction)

@@ -41,6 +41,16 @@ class PointFields(NamedTuple):
         return {"gradient": self.gradient, "flux": self.flux, "tangent": self.tangent}
 
 
+class PointAnswers(NamedTuple):
+    """What the materials answered at the owned points of a rank."""
+
+    fields: PointFields
+    failed: IntArray
+    """Local indices of the points without an answer."""
+    provisional: int
+    """How many answers are good enough to iterate with, but not to accept."""
+
+
 class MaterialPoints:
     """The materials of a problem, bound to the points that this rank owns.
 
@@ -85,8 +95,8 @@ class MaterialPoints:
         outputs: dict[str, FloatArray] = {name: np.full(n, np.nan) for name in self._output_names}
         return PointFields(np.tile(self.measure.rest, (n, 1)), np.zeros((n, g)), np.zeros((n, g, g)), outputs)
 
-    def evaluate(self, gradient: FloatArray, dt: float) -> tuple[PointFields, IntArray]:
-        """Answer of every material at `gradient` (n, g) after `dt`, and the local indices of the points that failed.
+    def evaluate(self, gradient: FloatArray, dt: float) -> PointAnswers:
+        """Answer of every material at `gradient` (n, g) after `dt`.
 
         A point whose answer is not finite counts as failed. Every material is called on every rank, in one order.
         """
@@ -102,8 +112,8 @@ class MaterialPoints:
                 fields.outputs[output][points] = values
             self._status[points] = response.status
         finite = np.isfinite(fields.flux).all(axis=1) & np.isfinite(fields.tangent).all(axis=(1, 2))
-        failed: IntArray = np.flatnonzero((self._status != Status.OK) | ~finite)
-        return fields, failed
+        failed: IntArray = np.flatnonzero((self._status == Status.FAILED) | ~finite)
+        return PointAnswers(fields, failed, int(np.count_nonzero(self._status == Status.PROVISIONAL)))
 
     def foresee(self, gradient: FloatArray, dt: float) -> None:
         """Tell every material where the increment is expected to end, at `gradient` (n, g)."""
@@ -167,7 +177,7 @@ class MaterialPoints:
 
     def failure(self, point: int) -> str:
         """What the material of a local point tried before its last evaluation failed."""
-        if self._status[point] == Status.OK:
+        if self._status[point] != Status.FAILED:
             return "flux or tangent is not a finite number"
         for name, material in self.materials.items():
             (place,) = np.nonzero(self.indices[name] == point)

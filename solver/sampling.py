@@ -16,7 +16,6 @@ from mpi4py import MPI
 from materials.compilation import prepare
 from materials.interface import Status
 from materials.measures import FloatArray
-from rve.equilibrium import NewtonSettings
 from rve.homogenize import PathFailure, homogenize
 from rve.material import RveMaterial
 from solver.case.case import Case
@@ -62,7 +61,7 @@ def sample(case: Case, name: str, comm: MPI.Comm, out: Path, date: str, stream: 
     sampled = build_cells(case, recipe, comm)
     prepare(comm)
     identity = identity_of(sampled)
-    settings = NewtonSettings(case.solver.cell.tolerance, case.solver.cell.max_iterations)
+    settings = case.solver.cell.settings()
     materials = [RveMaterial(cell, settings) for cell in sampled.cells]
     tangents_at_rest = [_rest(material) for material in materials]
     start = on_root(comm, lambda: begin(out, identity))

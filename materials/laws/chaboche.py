@@ -142,6 +142,7 @@ class Chaboche(Law):
     name = "chaboche"
     physics = Physics.SMALL_STRAIN
     symmetric = False
+    linear_at_constant_state = True
     isochoric_flow = True
     state_layout: ClassVar[dict[str, tuple[int, ...]]] = {
         "plastic_strain": (6,),

@@ -36,6 +36,7 @@ class Conductive(Law):
 
     name = "conductive"
     physics = Physics.HEAT
+    linear_at_constant_state = True
     point = staticmethod(conductive)
 
     k: Positive | tuple[tuple[Finite, ...], ...]

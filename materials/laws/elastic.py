@@ -52,6 +52,7 @@ class Elastic(Law):
 
     name = "elastic"
     physics = Physics.SMALL_STRAIN
+    linear_at_constant_state = True
     point = staticmethod(elastic)
 
     E: Positive

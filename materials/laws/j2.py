@@ -84,6 +84,7 @@ class J2(Law):
 
     name = "j2"
     physics = Physics.SMALL_STRAIN
+    linear_at_constant_state = True
     isochoric_flow = True
     state_layout: ClassVar[dict[str, tuple[int, ...]]] = {"plastic_strain": (6,), "equivalent_plastic_strain": ()}
     point = staticmethod(j2)

@@ -40,6 +40,7 @@ class Orthotropic(Law):
 
     name = "orthotropic"
     physics = Physics.SMALL_STRAIN
+    linear_at_constant_state = True
     point = staticmethod(orthotropic)
 
     E1: Positive

@@ -54,8 +54,6 @@ def check_case(case: Case) -> None:
             raise WrongValue(("surrogates", name, "rve"), unknown("cell", recipe.rve, case.rves))
         check_recipe(recipe, ("surrogates", name))
         check_descriptors(recipe, case.rves[recipe.rve], ("surrogates", name))
-    if case.solver.scheme == "monolithic":
-        raise WrongValue(("solver", "scheme"), "monolithic is not available in this version, use nested")
     check_output(case)
 
 
@@ -231,8 +229,6 @@ def check_rve(rve: RveSection, measure: Measure, path: KeyPath) -> None:
     """A cell's element, formulation, phases and laws fit each other."""
     check_element(rve.element, measure.dimension, (*path, "element"))
     check_formulation(rve, measure.physics, path)
-    if rve.boundary == "traction":
-        raise WrongValue((*path, "boundary"), "traction is not available in this version, use periodic or linear")
     laws = rve.laws
     for name, law in laws.items():
         check_law(law, measure, (*path, "phases", name))
@@ -322,6 +318,8 @@ def check_output(case: Case) -> None:
         names.add(probe.name)
     for index, localized in enumerate(case.output.localize):
         _check_point(localized.point, case.dimension, ("output", "localize", index, "point"))
+        if localized.steps and localized.every is not None:
+            raise WrongValue(("output", "localize", index, "every"), "steps say when to write, remove one of the two")
     for index, boundary in enumerate(case.output.reactions):
         if boundary in case.output.reactions[:index]:
             raise WrongValue(("output", "reactions", index), f"'{boundary}' is listed twice, remove one")

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rve.newton_settings import NewtonSettings as CellNewtonSettings
 from solver.case.section import Count, Section
 from solver.newton_settings import NewtonSettings
 
@@ -27,17 +28,30 @@ class MacroNewtonSection(Section):
 class CellNewtonSection(Section):
     """Newton's method of the cells."""
 
-    tolerance: Tolerance = 1e-10
+    tolerance: Tolerance = CellNewtonSettings().tolerance
     """Largest residual over the largest assembled absolute internal force."""
-    max_iterations: Count = 25
-    """Iterations before the point reports failure."""
+    max_iterations: Count = CellNewtonSettings().max_iterations
+    """Iterations before smaller steps are tried, and then the point reports failure."""
+    predictor: bool = True
+    """Start from the last sensitivity of the fluctuation; `false` only to measure what it brings."""
+    elastic_shortcut: bool = True
+    """Answer cells that stay elastic without a factorisation; `false` only to measure what it brings."""
+
+    def settings(self) -> CellNewtonSettings:
+        """The same for the cells themselves."""
+        return CellNewtonSettings(
+            self.tolerance,
+            self.max_iterations,
+            predictor=self.predictor,
+            elastic_shortcut=self.elastic_shortcut,
+        )
 
 
 class SolverSection(Section):
     """How the equations of both scales are solved."""
 
     scheme: Literal["nested", "monolithic"] = "nested"
-    """`nested` converges every cell within each macroscopic iteration."""
+    """`nested` converges every cell within each macroscopic iteration; `monolithic` linearises it once."""
     macro: MacroNewtonSection = MacroNewtonSection()
     """Newton's method of the macroscale."""
     cell: CellNewtonSection = CellNewtonSection()

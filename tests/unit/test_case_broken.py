@@ -305,14 +305,6 @@ BROKEN = [
         "rves.cell.boundary",
         "did you mean 'periodic'",
     ),
-    Broken(
-        "traction on a cell",
-        "boundary: periodic",
-        "boundary: traction",
-        "boundary: traction",
-        "rves.cell.boundary",
-        "use periodic or linear",
-    ),
     Broken("fbar", "  degree: 1", "  degree: 1\n  formulation: fbar", "fbar", "mesh.formulation", "use bbar"),
     Broken(
         "bbar on triangles",
@@ -451,9 +443,6 @@ BROKEN = [
         "[1, 0.5]",
         "output.probes.1.name",
         "choose another",
-    ),
-    Broken(
-        "monolithic", "output:", "solver: {scheme: monolithic}\noutput:", "monolithic", "solver.scheme", "use nested"
     ),
     Broken(
         "tolerance of zero",
@@ -666,6 +655,14 @@ BROKEN_CELLS = [
         "no path", "path:\n  strain: [[[1.0e-3, 0], [0, 0]]]\n", "path: {}\n", "path:", "path", "needs the key `strain`"
     ),
     Broken("layers normal to z", "normal: x", "normal: z", "normal: z", "rve.geometry", "3"),
+    Broken(
+        "a void where uniform traction acts",
+        "  phases:\n    stiff: {law: elastic, E: 10, nu: 0.3}",
+        "  boundary: traction\n  phases:\n    stiff: {law: void}",
+        "rve:",
+        "rve",
+        "use periodic or linear",
+    ),
     Broken("one phase", "    soft: {law: elastic, E: 1, nu: 0.3}\n", "", "phases:", "rve.phases", "two phases"),
 ]
 

@@ -11,8 +11,8 @@ from materials.laws import LAWS
 from materials.measures import FloatArray, Measure, Physics
 from meshes.cells import CellGeometry, Inclusion, Laminate, build_cell_mesh
 from rve.cell import build_cell
-from rve.equilibrium import NewtonSettings
 from rve.material import RveMaterial
+from rve.newton_settings import NewtonSettings
 
 ELEMENTS = {2: ("triangle", "quadrilateral"), 3: ("tetrahedron", "hexahedron")}
 
