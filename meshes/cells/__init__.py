@@ -13,6 +13,7 @@ from meshes.cells.periodicity import boundary_nodes, periodic_map
 from meshes.cells.polycrystal import Polycrystal
 from meshes.cells.random_inclusions import RandomInclusions
 from meshes.cells.voids import Voids
+from meshes.cells.voxel_grid import GriddedGeometry, VoxelGrid, build_voxel_grid
 from meshes.cells.voxels import Voxels
 
 CELL_GENERATORS: dict[str, type[CellGeometry]] = {
@@ -34,6 +35,7 @@ __all__ = [
     "SIMPLEX_CELLS",
     "CellGeometry",
     "CellMesh",
+    "GriddedGeometry",
     "Hexagonal",
     "Inclusion",
     "Laminate",
@@ -42,9 +44,11 @@ __all__ = [
     "RandomInclusions",
     "SolidPiece",
     "Voids",
+    "VoxelGrid",
     "Voxels",
     "boundary_nodes",
     "build_cell_mesh",
+    "build_voxel_grid",
     "morphology",
     "outward_areas",
     "periodic_map",

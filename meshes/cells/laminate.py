@@ -8,6 +8,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from meshes.cells.geometry import edge_lengths
+from meshes.cells.voxel_grid import VoxelGrid
 from meshes.elements import element_kind
 from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays, no_facets
@@ -40,11 +41,8 @@ class Laminate:
     def build(self, dimension: int, element: str) -> MeshArrays:
         """A structured mesh with the interface on element edges."""
         kind = element_kind(element, dimension)
-        direction = "xyz".index(self.normal)
-        if direction >= dimension:
-            raise MeshError("a laminate with normal z needs dimension 3: use normal x or y in 2D")
-        n_first = min(max(1, round(self.fraction * self.resolution)), max(1, self.resolution - 1))
-        n_second = max(1, self.resolution - n_first)
+        direction = self._direction(dimension)
+        n_first, n_second = self._layers()
         divisions = [self.resolution] * dimension
         divisions[direction] = n_first + n_second
         positions, cells, boxes = lattice(divisions, kind)
@@ -55,3 +53,28 @@ class Laminate:
         points *= edge_lengths(self.size, dimension)
         tags = np.where(boxes[:, direction] < n_first, 1, 2)
         return MeshArrays(kind, points, cells, tags, {"first": 1, "second": 2}, *no_facets(kind), {})
+
+    def grid(self, dimension: int) -> VoxelGrid:
+        """A regular grid, if `fraction` is a multiple of 1 / `resolution`."""
+        direction = self._direction(dimension)
+        n_first, n_second = self._layers()
+        n = n_first + n_second
+        if abs(n_first / n - self.fraction) > 1e-12:
+            raise MeshError(
+                f"a grid of {n} voxels across the layers cannot have the fraction {self.fraction:g}: "
+                f"choose a resolution of which it is a multiple of 1 / resolution"
+            )
+        shape = [self.resolution] * dimension
+        shape[direction] = n
+        return VoxelGrid((np.indices(shape)[direction] >= n_first).astype(np.int64), edge_lengths(self.size, dimension))
+
+    def _direction(self, dimension: int) -> int:
+        direction = "xyz".index(self.normal)
+        if direction >= dimension:
+            raise MeshError("a laminate with normal z needs dimension 3: use normal x or y in 2D")
+        return direction
+
+    def _layers(self) -> tuple[int, int]:
+        """Elements across the first and the second layer."""
+        n_first = min(max(1, round(self.fraction * self.resolution)), max(1, self.resolution - 1))
+        return n_first, max(1, self.resolution - n_first)

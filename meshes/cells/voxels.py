@@ -10,6 +10,7 @@ from annotated_types import Gt, MinLen
 from PIL import Image, UnidentifiedImageError
 
 from meshes.cells.geometry import edge_lengths
+from meshes.cells.voxel_grid import VoxelGrid
 from meshes.elements import IntArray, element_kind
 from meshes.errors import MeshError
 from meshes.mesh_arrays import MeshArrays, no_facets
@@ -36,16 +37,21 @@ class Voxels:
     def build(self, dimension: int, element: str) -> MeshArrays:
         """A structured mesh: a quadrilateral or hexahedron for each voxel, or its subdivision into simplices."""
         kind = element_kind(element, dimension)
+        labels, size = self.grid(dimension)
+        positions, cells, boxes = lattice(labels.shape, kind)
+        tags = labels[tuple(boxes.T)] + 1
+        regions = {name: tag for tag, name in enumerate(self.phase_names(None), start=1)}
+        return MeshArrays(kind, positions / labels.shape * size, cells, tags, regions, *no_facets(kind), {})
+
+    def grid(self, dimension: int) -> VoxelGrid:
+        """The voxels, numbered by phase."""
         labels = self._labels()
         if labels.ndim != dimension:
             raise MeshError(f"{self.file} has {labels.ndim} dimensions, the cell {dimension}")
         shape = np.array(labels.shape)
         size = shape / shape.min() if self.size is None else edge_lengths(self.size, dimension)
-        positions, cells, boxes = lattice(labels.shape, kind)
-        values, order = np.unique(labels, return_inverse=True)
-        tags = order.reshape(labels.shape)[tuple(boxes.T)] + 1
-        regions = {f"label_{value}": tag for tag, value in enumerate(values, start=1)}
-        return MeshArrays(kind, positions / shape * size, cells, tags, regions, *no_facets(kind), {})
+        _, order = np.unique(labels, return_inverse=True)
+        return VoxelGrid(order.reshape(labels.shape).astype(np.int64), size)
 
     def _labels(self) -> IntArray:
         """The labels, x first."""
