@@ -1,0 +1,170 @@
+"""The laws of a voxel cell: flux, tangent, internal forces and new state at every integration point, in one pass."""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from materials.compilation import LAW_TYPE, LawPointer, kernel
+from materials.gradient_matrix import fill_gradient_matrix, gradient_kind
+from materials.measures import FloatArray
+from rve.instance import Instance
+from rve.spectral.cell import Phase, SpectralCell
+
+_i8 = types.int64
+_f8 = types.float64
+_f8_1d = types.Array(types.float64, 1, "C")
+_f8_2d = types.Array(types.float64, 2, "C")
+_f8_3d = types.Array(types.float64, 3, "C")
+_f8_4d = types.Array(types.float64, 4, "C")
+
+LINEARIZE_SIGNATURE = types.int64(
+    LAW_TYPE,
+    _f8_1d,  # parameters
+    types.Array(types.int64, 1, "C"),  # components in space
+    _f8_1d,  # rest in space
+    _i8,  # position of the out-of-plane component in space, or -1
+    _f8_3d,  # gradient matrices
+    _f8,  # volume of a point
+    types.Array(types.int64, 1, "C"),  # voxels
+    types.Array(types.int32, 2, "C"),  # nodes
+    types.Array(types.int64, 2, "C"),  # position of the tangent's components
+    _f8_1d,  # macroscopic gradient
+    _f8,  # dt
+    _f8_2d,  # fluctuation
+    _f8_2d,  # committed state
+    _f8_2d,  # trial state
+    _f8_2d,  # residual
+    _f8_2d,  # absolute force
+    _f8_4d,  # tangent
+    _f8_1d,  # flux sum
+)
+
+
+@kernel(LINEARIZE_SIGNATURE)
+def linearize_phase(  # type: ignore[no-untyped-def]
+    law,
+    parameters,
+    components,
+    rest_in_space,
+    out_of_plane,
+    matrices,
+    point_volume,
+    voxels,
+    nodes,
+    position,
+    macro_gradient,
+    dt,
+    fluctuation,
+    state,
+    new_state,
+    residual,
+    absolute_force,
+    tangent,
+    flux_sum,
+):
+    """Evaluate the law of one phase at its voxels; 0, or the number of the first failed point + 1.
+
+    With the gradient matrices B (q, g, k · block size) of a voxel and σ = σ(ḡ + B w): residual (block size, N) +=
+    ∫ Bᵀσ; absolute force += |the same, per voxel|; tangent (q, N / nz, kept, nz) = ∂σ/∂(gradient), by rows of nz
+    voxels, no volume in it; flux sum (g + 1,) += ∫ σ, the out-of-plane component last.
+    """
+    n_points, g, n_local = matrices.shape
+    block_size = fluctuation.shape[0]
+    nz = tangent.shape[3]
+    gradient_space = rest_in_space.copy()
+    flux_space = np.empty(rest_in_space.size)
+    tangent_space = np.empty((rest_in_space.size, rest_in_space.size))
+    local = np.empty(n_local)
+    force = np.empty(n_local)
+    for e in range(voxels.size):
+        voxel = voxels[e]
+        row, z = voxel // nz, voxel % nz
+        for a in range(n_local):
+            local[a] = fluctuation[a % block_size, nodes[voxel, a // block_size]]
+            force[a] = 0.0
+        for q in range(n_points):
+            matrix = matrices[q]
+            for r in range(g):
+                total = macro_gradient[r]
+                for a in range(n_local):
+                    total += matrix[r, a] * local[a]
+                gradient_space[components[r]] = total
+            point = e * n_points + q
+            if law(gradient_space, state[point], parameters, dt, flux_space, tangent_space, new_state[point]) != 0:
+                return point + 1
+            for r in range(g):
+                flux = point_volume * flux_space[components[r]]
+                flux_sum[r] += flux
+                for a in range(n_local):
+                    force[a] += matrix[r, a] * flux
+                for s in range(r, g):
+                    mean = tangent_space[components[r], components[s]] + tangent_space[components[s], components[r]]
+                    tangent[q, row, position[r, s], z] = 0.5 * mean
+            if out_of_plane >= 0:
+                flux_sum[g] += point_volume * flux_space[out_of_plane]
+        for a in range(n_local):
+            node = nodes[voxel, a // block_size]
+            residual[a % block_size, node] += force[a]
+            absolute_force[a % block_size, node] += abs(force[a])
+    return 0
+
+
+class Linearization:
+    """The sums over one RVE at an iterate. All are integrals over the cell, not averages."""
+
+    def __init__(self, cell: SpectralCell) -> None:
+        grid, measure = cell.grid, cell.measure
+        self.residual = np.zeros((measure.block_size, grid.n_voxels))
+        """Internal forces at the nodes, (block size, N); zero in equilibrium."""
+        self.absolute_force = np.zeros_like(self.residual)
+        """The same sum of absolute voxel forces: what a residual is measured against."""
+        nx, ny, nz = grid.box
+        self.tangent = np.zeros((len(grid.points), nx, ny, cell.packing.n_kept, nz))
+        """∂σ/∂(gradient) at every point, zero in voids: what a row of voxels needs lies together."""
+        self.flux_sum = np.zeros(measure.size + 1)
+        """∫ flux, the out-of-plane component last, (g + 1,)."""
+        self._tangent_by_row = self.tangent.reshape(len(grid.points), nx * ny, cell.packing.n_kept, nz)
+        matrices = gradient_matrices(cell)
+        self._arguments = [_phase_arguments(cell, phase, matrices) for phase in cell.phases]
+
+    def linearize(self, rve: Instance, gradient: FloatArray, dt: float, fluctuation: FloatArray) -> bool:
+        """Evaluate the laws at `gradient` (g,) + B · `fluctuation` (n,); false when a point has no answer.
+
+        The trial state of `rve` is written.
+        """
+        for array in (self.residual, self.absolute_force, self.flux_sum):
+            array.fill(0.0)
+        field = fluctuation.reshape(self.residual.shape)
+        for arguments, state, new_state in zip(self._arguments, rve.committed, rve.trial, strict=True):
+            sums = (self.residual, self.absolute_force, self._tangent_by_row, self.flux_sum)
+            if linearize_phase(*arguments, gradient, dt, field, state, new_state, *sums):
+                return False
+        return bool(np.isfinite(self.flux_sum).all() and np.isfinite(self.residual).all())
+
+
+def gradient_matrices(cell: SpectralCell) -> FloatArray:
+    """B at the integration points of a voxel, (q, g, 2^d · block size): gradient = rest + B · nodal values."""
+    table, measure = cell.grid.shape_gradients, cell.measure
+    matrices = np.zeros((len(table), measure.size, table.shape[1] * measure.block_size))
+    for gradients, matrix in zip(table, matrices, strict=True):
+        fill_gradient_matrix(int(gradient_kind(measure)), gradients, gradients, False, matrix)
+    return matrices
+
+
+def _phase_arguments(cell: SpectralCell, phase: Phase, matrices: FloatArray) -> tuple[Any, ...]:
+    """The constant arguments of `linearize_phase`."""
+    measure = cell.measure
+    has_out_of_plane = measure.out_of_plane_name is not None
+    return (
+        LawPointer(phase.law.point),
+        phase.law.parameters(),
+        measure.components_in_space,
+        measure.in_space.rest,
+        measure.in_space.index_pairs.index((2, 2)) if has_out_of_plane else -1,
+        matrices,
+        cell.grid.point_volume,
+        phase.voxels,
+        cell.grid.nodes,
+        cell.packing.position,
+    )
