@@ -41,7 +41,7 @@ rves:
     geometry: {{generator: inclusion, volume_fraction: 0.3, resolution: 6}}   # or laminate
     element: triangle
     degree: 2
-    boundary: periodic         # periodic | linear
+    boundary: periodic         # periodic | linear | traction
     phases:                    # phase name -> law
       matrix:    {{law: j2, E: 70e3, nu: 0.3, yield_stress: 100, hardening: 500}}
       inclusion: {{law: elastic, E: 400e3, nu: 0.2}}

@@ -1,29 +1,18 @@
 """Hill–Mandel: micro work equals macro work, with the macroscopic flux taken from the boundary reactions alone."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from materials.measures import FloatArray, Measure, Physics
+from meshes.cells.periodicity import on_faces
+from rve.boundary_conditions import BOUNDARY_CONDITIONS
 from rve.micro_field import MicroField
-from tests.verification.cells import (
-    PLASTIC,
-    SOFT,
-    STIFF,
-    evaluate_one,
-    fibre,
-    layers,
-    make_cell,
-    random_path,
-    relative_error,
-    sphere,
-)
+from tests.verification.cell_examples import CELLS
+from tests.verification.cells import PLASTIC, SOFT, STIFF, evaluate_one, make_cell, random_path, relative_error
 
-GEOMETRIES = {
-    "fibre": (2, fibre(5), "triangle"),
-    "laminate_2d": (2, layers("y"), "quadrilateral"),
-    "sphere": (3, sphere(2), "tetrahedron"),
-    "laminate_3d": (3, layers("z"), "hexahedron"),
-}
+DEGREES = [*((name, 1) for name in CELLS), ("circle", 2), ("pixels", 2), ("layers_y", 2)]
 
 
 def flux_from_boundary(field: MicroField, volume: float) -> FloatArray:
@@ -35,26 +24,25 @@ def flux_from_boundary(field: MicroField, volume: float) -> FloatArray:
     return measure.to_vector(0.5 * (tensor + tensor.T) if measure.physics is Physics.SMALL_STRAIN else tensor)
 
 
-@pytest.mark.parametrize("boundary", ["periodic", "linear"])
-@pytest.mark.parametrize("degree", [1, 2])
+@pytest.mark.parametrize("boundary", BOUNDARY_CONDITIONS)
 @pytest.mark.parametrize("physics", list(Physics))
-@pytest.mark.parametrize("name", GEOMETRIES)
-def test_work_and_flux_step_by_step(name: str, physics: Physics, degree: int, boundary: str) -> None:
-    dimension, geometry, element = GEOMETRIES[name]
-    measure = Measure(physics, dimension)
+@pytest.mark.parametrize(("name", "degree"), DEGREES)
+def test_work_and_flux_step_by_step(name: str, degree: int, physics: Physics, boundary: str, tmp_path: Path) -> None:
+    example = CELLS[name]
+    if boundary == "traction" and example.generator == "voids":
+        pytest.skip("the voids cut the boundary")
+    measure = Measure(physics, example.dimension)
     matrix = PLASTIC if physics is Physics.SMALL_STRAIN else SOFT[physics]
-    cell = make_cell(measure, geometry, (matrix, STIFF[physics]), element, degree, boundary=boundary)
+    laws = (matrix, *[STIFF[physics], matrix] * (example.phases // 2))[: example.phases]
+    cell = make_cell(measure, example.geometry(tmp_path), laws, example.element, degree, boundary=boundary)
     cell.bind(np.zeros(1, dtype=np.int64))
-    amplitude = {Physics.SMALL_STRAIN: 0.01, Physics.FINITE_STRAIN: 0.15, Physics.HEAT: 1.0}[physics]
+    amplitude = {Physics.SMALL_STRAIN: 0.01, Physics.FINITE_STRAIN: 0.1, Physics.HEAT: 1.0}[physics]
     before_gradient, before = measure.rest, None
-    inner = None
-    for gradient in random_path(measure, amplitude, steps=6, seed=7):
+    for gradient in random_path(measure, amplitude, steps=4, seed=7):
         response = evaluate_one(cell, gradient)
         cell.commit()
         field = cell.localize(0)
-        if inner is None:
-            inside = (field.points > 1e-9) & (field.points < 1.0 - 1e-9)
-            inner = inside.all(axis=1)
+        inner = ~on_faces(field.points, cell.cell.mesh.size)
         forces = field.nodal_forces
         if inner.any():
             assert np.abs(forces[inner]).max() < 1e-9 * np.abs(forces).max()
