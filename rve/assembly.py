@@ -43,6 +43,8 @@ class Assembly:
             self.force_sensitivity,
         )
         self._averages = (self.flux_sum, self.tangent_sum)
+        self.refusal = ""
+        """Why the last call of `assemble` was false, in words."""
         self._element_flux = [np.empty((phase.elements.size, g + 1)) for phase in cell.phases]
         self._arguments = [phase_arguments(cell, phase, phase.dofs, phase.scatter) for phase in cell.phases]
 
@@ -60,8 +62,8 @@ class Assembly:
         """
         for array in (*self._nodal_sums, *self._averages):
             array.fill(0.0)
-        for arguments, element_flux, state, new_state in zip(
-            self._arguments, self._element_flux, committed, trial, strict=True
+        for phase, arguments, element_flux, state, new_state in zip(
+            self._cell.phases, self._arguments, self._element_flux, committed, trial, strict=True
         ):
             failed = assemble_phase(
                 *arguments,
@@ -75,8 +77,12 @@ class Assembly:
                 *self._averages,
             )
             if failed:
+                place = phase.tables.points.reshape(-1, self._cell.measure.dimension)[failed - 1]
+                where = ", ".join(f"{coordinate:.3g}" for coordinate in place)
+                self.refusal = f"law {phase.law.name} of phase {phase.name} has no answer at ({where})"
                 return False
         self._cell.remove_reactions(self.residual)
+        self.refusal = "the internal forces are not finite"
         return bool(np.isfinite(self.flux_sum).all() and np.isfinite(self.residual).all())
 
 

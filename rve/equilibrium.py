@@ -1,11 +1,11 @@
 """Equilibrium of one RVE: Newton's method for the fluctuation, then the exact condensation of the tangent."""
 
 from collections import Counter
-from typing import NamedTuple
 
 import numpy as np
 
 from materials.measures import FloatArray
+from rve.answer import Condensed, Equilibrium
 from rve.assembly import Assembly
 from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell
@@ -14,32 +14,6 @@ from rve.instance import Instance
 from rve.newton_settings import NewtonSettings
 
 ROUND_OFF = 16.0 * float(np.finfo(float).eps)
-
-
-class Equilibrium(NamedTuple):
-    """Outcome of one solve; the fluctuation itself is updated in place."""
-
-    converged: bool
-    iterations: int
-    """Linearisations: element passes whose stiffness was factorised, the one at the solution included."""
-    residual: float
-    """Relative residual of the last accepted fluctuation; infinite where no law answered."""
-    reference_force: float
-    reason: str = ""
-    """Why it failed, in words."""
-    provisional: bool = False
-    """Whether the answer is that of the linearisation at a fluctuation that is not yet in equilibrium."""
-
-
-class Condensed(NamedTuple):
-    """What an RVE answers to the macroscale."""
-
-    flux: FloatArray
-    """(g,)"""
-    tangent: FloatArray
-    """(g, g)"""
-    out_of_plane: float
-    """The flux component that the measure leaves out in plane strain; 0 otherwise."""
 
 
 class EquilibriumSolver:
@@ -68,7 +42,7 @@ class EquilibriumSolver:
         settings, assembly, fluctuation = self.settings, self._assembly, rve.last_fluctuation
         reference_force = rve.reference_force
         if not self._assemble(rve, gradient, dt, fluctuation):
-            return Equilibrium(False, 0, np.inf, reference_force, "a law has no answer at the first iterate")
+            return Equilibrium(False, 0, np.inf, reference_force, f"{assembly.refusal}, at the first iterate")
         if self._stiffness == 0.0:
             self._stiffness = largest(assembly.values)
         rounding = round_off(self._stiffness, gradient, self.cell)
@@ -90,14 +64,9 @@ class EquilibriumSolver:
                     self.counters["cell_provisional"] += 1
                 size = relative(residual, reference_force)
                 return Equilibrium(True, iteration, size, reference_force, provisional=self._provisional)
-            if not self._line_search(rve, gradient, dt, tolerance):
-                return Equilibrium(
-                    False,
-                    iteration,
-                    relative(residual, reference_force),
-                    reference_force,
-                    f"the line search still overshot after {settings.max_halvings} halvings",
-                )
+            refusal = self._line_search(rve, gradient, dt, tolerance)
+            if refusal:
+                return Equilibrium(False, iteration, relative(residual, reference_force), reference_force, refusal)
         return Equilibrium(
             False,
             settings.max_iterations,
@@ -109,25 +78,29 @@ class EquilibriumSolver:
     def _assemble(self, rve: Instance, gradient: FloatArray, dt: float, fluctuation: FloatArray) -> bool:
         return self._assembly.assemble(gradient, dt, fluctuation, rve.committed, rve.trial)
 
-    def _line_search(self, rve: Instance, gradient: FloatArray, dt: float, tolerance: float) -> bool:
-        """Subtract the correction from the fluctuation, halved until it no longer overshoots.
+    def _line_search(self, rve: Instance, gradient: FloatArray, dt: float, tolerance: float) -> str:
+        """Subtract the correction from the fluctuation, halved until it no longer overshoots; else say why it does not.
 
         A step is taken when the work of the residual on the correction, the slope of the incremental energy along it,
         is smaller than before, or when it ends in equilibrium.
         """
-        work = abs(float(self._correction @ self._assembly.residual))
+        assembly, halvings = self._assembly, self.settings.max_halvings
+        work = abs(float(self._correction @ assembly.residual))
         step = 1.0
-        for _ in range(self.settings.max_halvings + 1):
+        for _ in range(halvings + 1):
             np.multiply(self._correction, -step, out=self._candidate)
             self._candidate += rve.last_fluctuation
-            if self._assemble(rve, gradient, dt, self._candidate):
-                new_work = abs(float(self._correction @ self._assembly.residual))
-                if new_work <= 0.9 * work or largest(self._assembly.residual) <= tolerance:
+            answered = self._assemble(rve, gradient, dt, self._candidate)
+            if answered:
+                new_work = abs(float(self._correction @ assembly.residual))
+                if new_work <= 0.9 * work or largest(assembly.residual) <= tolerance:
                     rve.last_fluctuation[:] = self._candidate
-                    return True
+                    return ""
             self.counters["cell_line_searches"] += 1
             step *= 0.5
-        return False
+        if answered:
+            return f"the line search still overshot after {halvings} halvings"
+        return f"{assembly.refusal}, even after {halvings} halvings of the correction"
 
     def condense(self, sensitivity: FloatArray) -> Condensed:
         """Averages at the solution just found.
