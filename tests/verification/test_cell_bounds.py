@@ -81,20 +81,6 @@ def test_voids_soften_beyond_their_volume() -> None:
     assert 0.8 < least / (2.0 * (1.0 - porosity) / (1.0 + porosity)) < 1.0
 
 
-@pytest.mark.parametrize("volume_fraction", [0.2, 0.5, 0.75])
-@pytest.mark.parametrize("ratio", [0.1, 20.0])
-def test_conductivity_of_a_hexagonal_array(volume_fraction: float, ratio: float) -> None:
-    """Series of Perrins, McKenzie and McPhedran (1979), Proc. R. Soc. Lond. A 369, 207, eq. 14; isotropic."""
-    measure = Measure(Physics.HEAT, 2)
-    laws = (law("conductive", k=1.0), law("conductive", k=ratio))
-    cell = make_cell(measure, Hexagonal(volume_fraction, 16), laws, "triangle", 2)
-    cell.bind(np.zeros(1, dtype=np.int64))
-    f, t = volume_fraction, (1.0 + ratio) / (1.0 - ratio)
-    higher = 0.075422 * t * f**6 / (t**2 - 1.060283 * f**12) + 0.000076 * f**12 / t
-    exact = 1.0 - 2.0 * f / (t + f - higher)
-    assert evaluate_one(cell, measure.rest).tangent[0] == pytest.approx(exact * np.eye(2), rel=2e-3, abs=2e-3)
-
-
 @pytest.mark.parametrize("volume_fraction", [0.1, 0.3, 0.5])
 def test_plane_bulk_modulus_of_a_square_array_is_within_hashin_shtrikman(volume_fraction: float) -> None:
     """Bounds of Hashin (1965), J. Mech. Phys. Solids 13, 119, for the plane-strain bulk modulus k = λ + μ."""

@@ -5,6 +5,7 @@ import pytest
 
 from materials.law_material import LawMaterial
 from materials.measures import Measure, Physics
+from rve.boundary_conditions import BOUNDARY_CONDITIONS
 from tests.verification.cells import (
     ELEMENTS,
     evaluate_one,
@@ -46,14 +47,14 @@ def assert_cell_is_its_law(name: str, dimension: int, element: str, degree: int,
         assert np.abs(fluctuation).max() < 1e-11 * size
 
 
-@pytest.mark.parametrize("boundary", ["periodic", "linear", "traction"])
+@pytest.mark.parametrize("boundary", BOUNDARY_CONDITIONS)
 @pytest.mark.parametrize(("dimension", "element", "degree"), LINEAR_MESHES)
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_every_law(name: str, dimension: int, element: str, degree: int, boundary: str) -> None:
     assert_cell_is_its_law(name, dimension, element, degree, boundary, bbar=False)
 
 
-@pytest.mark.parametrize("boundary", ["periodic", "linear", "traction"])
+@pytest.mark.parametrize("boundary", BOUNDARY_CONDITIONS)
 @pytest.mark.parametrize(("dimension", "element", "degree"), MESHES)
 @pytest.mark.parametrize("name", ["j2_linear", "neo_hookean", "conductive"])
 def test_every_mesh(name: str, dimension: int, element: str, degree: int, boundary: str) -> None:
