@@ -70,6 +70,7 @@ class Router(Material):
         learns: bool = True,
         by_clock: bool = False,
     ):
+        self._make_exact = make_exact
         self._exact, self._scratch, self._auditor = make_exact(), make_exact(), make_exact()
         self._parked, self._arrivals = make_exact(), make_exact()
         self._learning = learning
@@ -114,6 +115,8 @@ class Router(Material):
         """Largest relative change of the flux where the material of a point changed, in this increment."""
         self._last: Evaluated | None = None
         self._audited: IntArray = np.zeros(0, dtype=np.int64)
+        self._shown: dict[int, tuple[Material, int]] = {}
+        """Exact materials that accompany a point each, to be looked into, and the increments behind them."""
         self._fast_flux: FloatArray | None = None
         self._take_up(self._learning.surrogate())
         self._rows: IntArray = np.arange(n if self._fast is None else 0)
@@ -408,6 +411,37 @@ class Router(Material):
         self._costs.count["explored"] += gradient.shape[0] * gradient.shape[1]
         return Trajectory(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
+    # A look inside -----------------------------------------------------------------------------------------------
+
+    def exact_at(self, point: int) -> tuple[Material, int]:
+        """The exact material with the point `point` in its committed state, and its position there.
+
+        Where the surrogate answers, it is led there along the history of the point. Do not evaluate it.
+
+        Raises:
+            ArithmeticError: it has no answer on the way.
+        """
+        (place,) = np.nonzero(self._rows == point)
+        if place.size:
+            return self._exact, int(place[0])
+        ids, behind = self.point_ids[point : point + 1], len(self._gradients)
+        if self.remembers:
+            material, past = self._shown.pop(point, (None, 0))
+            if material is None:
+                material = self._make_exact()
+                material.bind(ids)
+            start = self._gradients[past - 1][point] if past else self.measure.rest
+            way = np.array([gradient[point] for gradient in self._gradients[past:]]).reshape(1, -1, self.measure.size)
+            found = lead(material, start[None], way, np.array(self._dts[past:]))
+        else:
+            material = self._scratch
+            found = approach(material, ids, self._gradient[point : point + 1])
+        if not found.known.all():
+            raise ArithmeticError("its cell has no answer along the history that a surrogate has led the point")
+        if self.remembers:
+            self._shown[point] = (material, behind)
+        return material, 0
+
     # Restart and reports -----------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, FloatArray]:
@@ -486,7 +520,7 @@ class Router(Material):
     def statistics(self) -> dict[str, float]:
         """Counters of the exact material, wherever it is used."""
         counters: Counter[str] = Counter()
-        for material in (self._exact, self._scratch, self._auditor):
+        for material in (self._exact, self._scratch, self._auditor, *(shown for shown, _ in self._shown.values())):
             counters.update(material.statistics())
         return dict(counters)
 

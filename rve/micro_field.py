@@ -1,5 +1,6 @@
 """The micro-fields of one RVE, for localisation, and the forces that its boundary takes up."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,8 +9,10 @@ from numpy.typing import NDArray
 
 from materials.measures import FloatArray, Measure, Physics
 from rve.assembly import phase_arguments
-from rve.cell import Cell
+from rve.cell import Cell, Phase
 from rve.kernels import assemble_phase
+
+_SYMMETRIC = Measure(Physics.SMALL_STRAIN, 3)
 
 
 class MicroField(NamedTuple):
@@ -34,6 +37,10 @@ class MicroField(NamedTuple):
     phase: NDArray[np.int32]
     """Index into `phase_names`, (m,)."""
     phase_names: tuple[str, ...]
+    state: dict[str, FloatArray]
+    """Element average of each committed state variable, (m,) or (m, 3, 3); NaN where the phase has none of the name.
+
+    A variable of several scalars or tensors is numbered: `back_stress_1`, `back_stress_2`."""
     nodal_forces: FloatArray
     """∫ Bᵀ flux at every node before periodic images are joined, (n, block size): zero inside, and on the boundary
     the tractions from which ⟨flux⟩ = (1/V) Σ f ⊗ X follows independently of any average over the cell."""
@@ -100,8 +107,40 @@ def micro_field(
         out_of_plane=flux[:, -1] if measure.out_of_plane_name else None,
         phase=np.repeat(np.arange(len(sizes), dtype=np.int32), sizes),
         phase_names=tuple(phase.name for phase in cell.phases),
+        state=_state(cell.phases, committed),
         nodal_forces=forces.reshape(-1, block_size),
     )
+
+
+def _state(phases: Sequence[Phase], committed: Sequence[FloatArray]) -> dict[str, FloatArray]:
+    """State variables of all phases side by side, as `MicroField.state` has them."""
+    parts = [_phase_state(phase, state) for phase, state in zip(phases, committed, strict=True)]
+    shapes = {name: values.shape[1:] for part in parts for name, values in part.items()}
+    return {
+        name: np.concatenate(
+            [part.get(name, np.full((p.elements.size, *shape), np.nan)) for p, part in zip(phases, parts, strict=True)]
+        )
+        for name, shape in shapes.items()
+    }
+
+
+def _phase_state(phase: Phase, state: FloatArray) -> dict[str, FloatArray]:
+    weights = phase.tables.weights
+    mean = np.einsum("eq,eqs->es", weights, state.reshape(*weights.shape, -1)) / weights.sum(axis=1)[:, None]
+    fields, start = {}, 0
+    for name, shape in phase.law.state_layout.items():
+        values = mean[:, start : start + math.prod(shape)].reshape(-1, *shape)
+        start += math.prod(shape)
+        tensor: tuple[int, ...] = ()
+        leading = shape
+        if shape[-1:] == (6,):
+            values, tensor, leading = _SYMMETRIC.to_tensor(values), (3, 3), shape[:-1]
+        elif shape[-2:] == (3, 3):
+            tensor, leading = (3, 3), shape[:-2]
+        several = values.reshape(len(values), math.prod(leading), *tensor)
+        for number in range(several.shape[1]):
+            fields[f"{name}_{number + 1}" if leading else name] = several[:, number]
+    return fields
 
 
 def _mean_gradient(measure: Measure, mean: FloatArray, nodal: FloatArray) -> FloatArray:

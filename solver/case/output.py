@@ -26,6 +26,10 @@ class LocalizedPoint(Section):
 
     point: Vector
     """Coordinates; the nearest integration point is taken."""
+    every: Count | None = None
+    """Accepted increments between two writes; the last one is always written. By default as `every` of the output."""
+    steps: tuple[Count, ...] = ()
+    """Numbers of the accepted increments to write and draw, instead of `every`."""
 
 
 class OutputSection(Section):

@@ -9,7 +9,7 @@ import jinja2
 import numpy as np
 from ruamel.yaml import YAML
 
-from materials.measures import FloatArray
+from solver.report.cell_pictures import cell_pictures
 from solver.report.curves import (
     draw_convergence,
     draw_parts,
@@ -18,18 +18,15 @@ from solver.report.curves import (
     draw_steps,
     series_groups,
 )
-from solver.report.field_pictures import Field, deformation_scale, draw_field
+from solver.report.field_pictures import deformation_scale, draw_field
 from solver.report.learning import learning
+from solver.report.quantities import flux_field, primary_field
 from solver.report.run_data import RunData, Snapshot, read_run
-from solver.report.style import COLOUR_MAPS, Picture, figure_style, pixel_image, vector_image
+from solver.report.style import Picture, figure_style, pixel_image, vector_image
 from solver.results import run_directory as names
 from solver.results.atomic import write_text
 from solver.results.narration import duration, grouped
-from solver.results.point_fields import von_mises
 from solver.version import program_version
-
-MAX_CELLS = 4
-"""Localised cells pictured; the others are in the folder."""
 
 
 def write_report(path: Path) -> Path:
@@ -70,7 +67,7 @@ def _content(run: RunData) -> dict[str, Any]:
         "convergence": list(_convergence_pictures(run, case)),
         "time": list(_time_pictures(run)),
         "history": _history_rows(run),
-        "cells": list(_cell_pictures(run, finite)),
+        "cells": list(cell_pictures(run.micro, finite)),
         "case_text": run.case_text,
         "versions": record.get("versions", {}),
         "machine": record.get("machine", {}),
@@ -115,36 +112,9 @@ def _field_pictures(snapshot: Snapshot, finite: bool) -> Iterator[Picture]:
         if snapshot.dimension == 2:
             deformed += " Dashed: undeformed outline."
     at = f"at time {snapshot.time:g} (increment {snapshot.step})."
-    for field in (_primary_field(snapshot), _flux_field(snapshot)):
+    for field in (primary_field(snapshot), flux_field(snapshot)):
         if field is not None:
             yield Picture(pixel_image(draw_field(snapshot, field, scale)), f"{_sentence(field.label)} {at}{deformed}")
-
-
-def _primary_field(snapshot: Snapshot) -> Field | None:
-    if "displacement" in snapshot.nodal:
-        size = np.linalg.norm(snapshot.nodal["displacement"], axis=1)
-        return Field("magnitude of the displacement", size, True, COLOUR_MAPS["displacement"])
-    if "temperature" in snapshot.nodal:
-        return Field("temperature", snapshot.nodal["temperature"], True, COLOUR_MAPS["temperature"])
-    return None
-
-
-def _flux_field(snapshot: Snapshot) -> Field | None:
-    """What best tells how hard the material works: von Mises stress, or the size of the flux."""
-    cellwise = snapshot.cellwise
-    if "von_mises" in cellwise:
-        return Field("von Mises stress", cellwise["von_mises"], False, COLOUR_MAPS["flux"])
-    if "heat_flux" in cellwise:
-        return Field("size of the heat flux", _norm(cellwise["heat_flux"]), False, COLOUR_MAPS["flux"])
-    if "stress" in cellwise and np.isfinite(cellwise["stress"]).all():
-        stress = von_mises(cellwise["stress"].reshape(-1, 3, 3))
-        return Field("von Mises stress", stress, False, COLOUR_MAPS["flux"])
-    for name, label in (("stress", "stress"), ("first_piola_kirchhoff", "first Piola–Kirchhoff stress")):
-        if name in cellwise:
-            what = "in-plane norm" if snapshot.dimension == 2 else "norm"
-            in_plane = cellwise[name].reshape(-1, 3, 3)[:, : snapshot.dimension, : snapshot.dimension]
-            return Field(f"{what} of the {label}", _norm(in_plane), False, COLOUR_MAPS["flux"])
-    return None
 
 
 def _series_pictures(run: RunData, case: dict[str, Any], heat: bool) -> Iterator[Picture]:
@@ -208,29 +178,5 @@ def _history_rows(run: RunData) -> list[dict[str, str]]:
     ]
 
 
-def _cell_pictures(run: RunData, finite: bool) -> Iterator[Picture]:
-    for snapshot in run.micro[:MAX_CELLS]:
-        phases = tuple(snapshot.about.get("phases", ()))
-        where = ", ".join(f"{x:.4g}" for x in snapshot.about.get("point", ()))
-        what = "with the largest flux" if snapshot.name == "largest_flux" else f"asked for as {snapshot.name}"
-        scale = deformation_scale(snapshot, finite)
-        drawn = ""
-        if "displacement" in snapshot.nodal:
-            drawn = ", displacements drawn to scale" if scale == 1.0 else f", displacements × {scale:g}"
-        if phases:
-            field = Field("phase", snapshot.cellwise["phase"], False, "viridis", phases)
-            opened = " The octant in front is cut away." if snapshot.dimension == 3 else ""
-            caption = f"Cell of material {snapshot.about.get('material')} at ({where}), {what}{drawn}.{opened}"
-            yield Picture(pixel_image(draw_field(snapshot, field, scale, opened=True)), caption)
-        flux = _flux_field(snapshot)
-        if flux is not None:
-            caption = f"{_sentence(flux.label)} in the same cell at time {snapshot.time:g}."
-            yield Picture(pixel_image(draw_field(snapshot, flux, scale, opened=True)), caption)
-
-
 def _sentence(label: str) -> str:
     return label[0].upper() + label[1:]
-
-
-def _norm(values: FloatArray) -> FloatArray:
-    return np.linalg.norm(values.reshape(len(values), -1), axis=1)

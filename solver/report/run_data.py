@@ -84,15 +84,19 @@ def read_columns(path: Path) -> Columns:
     return {name: np.array([_number(row[name]) for row in rows]) for name in rows[0]} if rows else {}
 
 
-def read_snapshot(path: Path) -> Snapshot | None:
-    """The last step of a series of fields; None where there is none, or where it is being written just now."""
+def read_snapshot(path: Path, step_number: int | None = None) -> Snapshot | None:
+    """A step of a series of fields, by default the last.
+
+    None where there is no such step, or where it is being written just now.
+    """
     if not path.is_file():
         return None
     try:
         with h5py.File(path, "r") as file:
             if not len(file["steps"]):
                 return None
-            mesh, step = file["mesh"], file["steps"][max(file["steps"])]
+            name = max(file["steps"]) if step_number is None else f"{step_number:06d}"
+            mesh, step = file["mesh"], file["steps"][name]
             return Snapshot(
                 path.stem,
                 int(step.attrs["step"]),

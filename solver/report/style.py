@@ -24,7 +24,13 @@ PARTS = {
     "output": "#cbd2d9",
     "other": "#e4e7eb",
 }
-COLOUR_MAPS = {"displacement": "viridis", "temperature": "inferno", "flux": "magma", "trust": "cividis"}
+COLOUR_MAPS = {
+    "displacement": "viridis",
+    "temperature": "inferno",
+    "flux": "magma",
+    "state": "viridis",
+    "trust": "cividis",
+}
 
 _SETTINGS: dict[str, Any] = {
     "font.size": 9.5,

@@ -29,7 +29,7 @@ from solver.results.environment import machine, versions
 from solver.results.fields import Fields
 from solver.results.history import History
 from solver.results.iterations import Iterations
-from solver.results.localization import Localization
+from solver.results.localization import Localization, Request
 from solver.results.narration import Narration, Pace, duration
 from solver.results.on_root import on_root
 from solver.results.restart import file_digests, first_difference
@@ -102,10 +102,10 @@ class Results:
 
         output, keep = case.output, self._first_step
         probes = [Probe(probe.name, probe.point, probe.field or case.measure.primary_name) for probe in output.probes]
-        places = [localized.point for localized in output.localize]
+        cells = [Request(wanted.point, wanted.every or output.every, wanted.steps) for wanted in output.localize]
         self._display = create_display(comm, self._pace, data["title"], quiet=quiet, stream=self._stream)
         self._fields = Fields(out_dir / names.FIELDS, case.output_fields, output.every, keep)
-        self._localization = Localization(out_dir / names.LOCALIZATION, places, output.every, keep)
+        self._localization = Localization(out_dir / names.LOCALIZATION, cells, keep)
         self._ellipticity = EllipticityWatch()
         # Probes, reactions and localised points come first: they may refuse the case, before anything is replaced.
         self._observers: list[Observer] = []

@@ -55,15 +55,17 @@ class XdmfSeries:
         self._write_index()
 
     @classmethod
-    def resume(cls, path: Path, keep_through: int) -> "XdmfSeries":
+    def resume(cls, path: Path, keep_through: int, attributes: Mapping[str, object] | None = None) -> "XdmfSeries":
         """Take up a series that an earlier run wrote, without its steps after `keep_through`.
 
-        Raises OSError or KeyError when the HDF5 file is not a series that can be read.
+        Raises OSError or KeyError when the HDF5 file is not a series that can be read, or has other `attributes`.
         """
         series = cls.__new__(cls)
         series.path = path
         series.data = path.with_suffix(".h5")
         with h5py.File(series.data, "r+") as file:
+            if attributes is not None and json.loads(file["mesh"].attrs["about"]) != attributes:
+                raise KeyError("it is that of another point")
             for name in [name for name, group in file["steps"].items() if group.attrs["step"] > keep_through]:
                 del file["steps"][name]
         series._write_index()
@@ -74,6 +76,11 @@ class XdmfSeries:
         """Shapes of the point and cell arrays."""
         with h5py.File(self.data, "r") as file:
             return file["mesh/points"].shape, file["mesh/cells"].shape
+
+    def steps(self) -> list[int]:
+        """Numbers of the steps that are there."""
+        with h5py.File(self.data, "r") as file:
+            return [int(group.attrs["step"]) for _, group in sorted(file["steps"].items())]
 
     def append(
         self, step: int, time: float, nodal: Mapping[str, FloatArray], cellwise: Mapping[str, FloatArray]

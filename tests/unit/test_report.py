@@ -200,7 +200,7 @@ def test_the_page_shows_the_run(finished):
     for words in ("done", "Inside the cells", "Newton convergence", "Probes and reactions", "yield_stress", "dolfinx"):
         assert words in page.text
     kinds = [source.partition(";")[0] for source in page.sources]
-    assert kinds.count("data:image/png") == 2 + 4  # displacement and stress; phases and stress of two cells
+    assert kinds.count("data:image/png") == 2 + 6  # displacement, stress; phases, stress, plastic strain of two cells
     assert kinds.count("data:image/svg+xml") == 3 + 1 + 2  # probes, reactions, both; convergence; time, steps
     for source in page.sources:
         if source.startswith("data:image/png"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mpi4py import MPI
 
-from materials.interface import IntArray, Kind, Response
+from materials.interface import IntArray, Kind, Response, Status
 from materials.judged import JudgedMaterial
 from materials.law_material import LawMaterial
 from materials.laws import LAWS
@@ -287,6 +287,46 @@ def test_a_restart_goes_on_with_the_same_answers(law: Any, measure: Measure) -> 
         np.testing.assert_allclose(
             advance(other, step, gradient).flux, advance(one, step, gradient).flux, rtol=1e-10, atol=1e-10
         )
+
+
+def test_a_look_at_the_exact_material_behind_a_point_finds_its_past_and_changes_nothing() -> None:
+    looked_at, _ = router(J2, PLANE, (1.3, 2e-3))
+    alone, _ = router(J2, PLANE, (1.3, 2e-3))
+    exact = LawMaterial(J2, PLANE)
+    for material in (looked_at, alone, exact):
+        material.bind(np.arange(10, 15))
+    for step, gradient in enumerate(strains(8, 5, 10, 7e-4), start=1):
+        assert (advance(looked_at, step, gradient).flux == advance(alone, step, gradient).flux).all()
+        exact.evaluate(gradient, 0.1)
+        exact.commit()
+        for point in range(step % 2, 5):  # not every time
+            material, place = looked_at.exact_at(point)
+            assert material.point_ids[place] == 10 + point
+            for name, values in exact.state().items():
+                np.testing.assert_allclose(material.state()[name][place], values[point], rtol=1e-12, atol=1e-15)
+        assert np.any(looked_at.kinds() == Kind.SURROGATE) or step > 5
+    assert exact.state()["equivalent_plastic_strain"].min() > 0.0
+
+
+@pytest.mark.parametrize("law", [J2, NEO_HOOKEAN])
+def test_a_look_where_the_exact_material_has_no_answer_says_so(law: Any) -> None:
+    measure = PLANE if law is J2 else LARGE
+
+    class Fragile(LawMaterial):
+        def evaluate(self, gradient: FloatArray, dt: float) -> Response:
+            answer = super().evaluate(gradient, dt)
+            broken = np.abs(gradient - self.measure.rest).max(axis=1) > 0.05
+            return answer._replace(status=np.where(broken, Status.FAILED, answer.status))
+
+    _, notebook = router(law, measure, (1.0, np.inf))
+    learning = Learning(MPI.COMM_SELF, notebook, lambda _: Disturbed(law, measure, 1.0, np.inf), lambda ids, _: ids < 0)
+    routed = Router(lambda: Fragile(law, measure), learning, symmetric=True)
+    routed.bind(np.arange(2))
+    gradient = measure.rest + np.array([[0.01], [0.1]]) * np.eye(measure.size)[0]
+    advance(routed, 1, gradient)
+    assert routed.exact_at(0)[1] == 0
+    with pytest.raises(ArithmeticError, match="its cell has no answer along the history"):
+        routed.exact_at(1)
 
 
 def test_routing_that_does_not_pay_is_given_up(
