@@ -85,6 +85,11 @@ class Cell:
             forces -= (rows @ forces) @ rows
 
     @property
+    def descriptors(self) -> dict[str, float]:
+        """Numbers that describe the cell, measured on its mesh."""
+        return self.mesh.descriptors
+
+    @property
     def volume(self) -> float:
         """Volume of the whole cell, voids included."""
         return self.mesh.volume

@@ -4,9 +4,10 @@ from collections import Counter
 from typing import NamedTuple
 
 from materials.measures import FloatArray
+from rve.answer import Condensed, Equilibrium
 from rve.cell import Cell
 from rve.elastic_shortcut import ElasticShortcut, available
-from rve.equilibrium import Condensed, Equilibrium, EquilibriumSolver
+from rve.equilibrium import EquilibriumSolver
 from rve.instance import Instance
 from rve.newton_settings import NewtonSettings
 

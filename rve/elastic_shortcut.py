@@ -5,11 +5,12 @@ from collections import Counter
 import numpy as np
 
 from materials.measures import FloatArray
+from rve.answer import Condensed, Equilibrium
 from rve.assembly import Assembly, law_arguments
 from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell
 from rve.elastic_kernel import ELASTIC, elastic_phase
-from rve.equilibrium import Condensed, Equilibrium, largest, relative, round_off
+from rve.equilibrium import largest, relative, round_off
 from rve.instance import Instance
 from rve.newton_settings import NewtonSettings
 

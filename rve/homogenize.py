@@ -7,7 +7,7 @@ import numpy as np
 
 from materials.interface import Status
 from materials.measures import FloatArray
-from rve.material import RveMaterial
+from rve.cell_material import CellMaterial
 
 
 class HomogenizedStep(NamedTuple):
@@ -33,7 +33,7 @@ class PathFailure(ArithmeticError):
         self.step = step
 
 
-def homogenize(material: RveMaterial, path: FloatArray, dt: float = 1.0) -> Iterator[HomogenizedStep]:
+def homogenize(material: CellMaterial, path: FloatArray, dt: float = 1.0) -> Iterator[HomogenizedStep]:
     """Follow `path` (steps, g) with a single RVE, one committed increment of duration `dt` per row, from rest.
 
     Raises:

@@ -31,10 +31,12 @@ class SpectralCell:
 
     grid: Grid
     measure: Measure
+    labels: NDArray[np.int64]
+    """Number of the phase of every voxel, voids included, by axis."""
+    phase_names: tuple[str, ...]
+    """In the order of their numbers, voids included."""
     phases: tuple[Phase, ...]
     """Without voids."""
-    descriptors: dict[str, float]
-    """Numbers that describe the cell: `volume_fraction_NAME` of each phase, `elements` (voxels)."""
 
     @property
     def n_dofs(self) -> int:
@@ -45,6 +47,13 @@ class SpectralCell:
     def volume(self) -> float:
         """Volume of the whole cell, voids included."""
         return self.grid.volume
+
+    @property
+    def descriptors(self) -> dict[str, float]:
+        """Numbers that describe the cell: `volume_fraction_NAME` of each phase, `elements` (voxels)."""
+        fractions = np.bincount(self.labels.ravel(), minlength=len(self.phase_names)) / self.labels.size
+        named = {f"volume_fraction_{name}": float(f) for name, f in zip(self.phase_names, fractions, strict=True)}
+        return {**named, "elements": float(self.labels.size)}
 
     @property
     def symmetric(self) -> bool:
@@ -100,5 +109,4 @@ def build_spectral_cell(
         for name, voxels in filled.items()
         if voxels.size and not laws[name].void
     )
-    fractions = {f"volume_fraction_{name}": voxels.size / flat.size for name, voxels in filled.items()}
-    return SpectralCell(grid, measure, phases, {**fractions, "elements": float(flat.size)})
+    return SpectralCell(grid, measure, labels, tuple(laws), phases)

@@ -11,12 +11,12 @@ residuals: a sensitivity that is good to 1e-5 gives a tangent that is good to 1e
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from materials.measures import FloatArray
+from rve.answer import Condensed, Equilibrium
 from rve.instance import Instance
 from rve.newton_settings import NewtonSettings
 from rve.spectral.cell import SpectralCell
@@ -33,30 +33,6 @@ TIGHT = 1e-6
 """Smallest relative residual that is asked of a linear system of Newton's method."""
 SENSITIVITY = 1e-5
 """Relative residual of the sensitivity; the tangent is good to its square."""
-
-
-class Equilibrium(NamedTuple):
-    """Outcome of one solve; the fluctuation itself is updated in place."""
-
-    converged: bool
-    iterations: int
-    """Linearisations, the one at the solution included."""
-    residual: float
-    """Relative residual of the last accepted fluctuation; infinite where no law answered."""
-    reference_force: float
-    reason: str = ""
-    """Why it failed, in words."""
-
-
-class Condensed(NamedTuple):
-    """Averages at a solution."""
-
-    flux: FloatArray
-    """(g,)."""
-    tangent: FloatArray
-    """(g, g)."""
-    out_of_plane: float
-    """Flux component that the measure leaves out in plane strain."""
 
 
 class _Iterate:
