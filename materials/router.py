@@ -53,11 +53,12 @@ class Router(Material):
     """Points that an exact material and a surrogate share; see the module.
 
     Args:
-        make_exact: makes the exact material: for the points, for those that arrive, are parked, or are audited.
+        make_exact: makes the exact material: for points that arrive, are parked, explored or audited.
         learning: what the ranks learn together.
         symmetric: whether surrogates of this kind have symmetric tangents.
         learns: whether surrogates are trained at all; otherwise the first one stays.
         by_clock: judge by the clock whether routing pays, not by counted evaluations.
+        make_iterated: makes the exact material that answers while the driver iterates, provisionally if it likes.
     """
 
     annotations = ("trust", "error_estimate", "model_version")
@@ -69,9 +70,11 @@ class Router(Material):
         symmetric: bool,
         learns: bool = True,
         by_clock: bool = False,
+        make_iterated: Callable[[], Material] | None = None,
     ):
         self._make_exact = make_exact
-        self._exact, self._scratch, self._auditor = make_exact(), make_exact(), make_exact()
+        self._exact = (make_iterated or make_exact)()
+        self._scratch, self._auditor = make_exact(), make_exact()
         self._parked, self._arrivals = make_exact(), make_exact()
         self._learning = learning
         self._learns, self._by_clock = learns, by_clock
