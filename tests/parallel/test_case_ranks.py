@@ -35,6 +35,8 @@ SMALLER = {
     "heat_fin": ("mesh.divisions=[5, 2]",),
     "bar_polycrystal": ("mesh.divisions=[2, 2]", "rves.cell.geometry.resolution=6"),
     "block_voids": ("mesh.divisions=[2, 2]", "load.steps=1", "rves.cell.geometry.resolution=6", "rves.cell.degree=1"),
+    "cube_grains": ("mesh.divisions=[1, 1, 3]", "rves.cell.geometry.resolution=4"),
+    "panel_ellipse": ("mesh.divisions=[2, 2]", "rves.cell.geometry.resolution=5", "rves.cell.degree=1"),
     "plate_crosses": ("mesh.divisions=[2, 2]",),
     "strip_random": ("mesh.divisions=[2, 2]", "load.steps=1", "rves.cell.geometry.resolution=8"),
     "tow_hexagonal": ("mesh.divisions=[2, 2]", "load.steps=1", "rves.cell.geometry.resolution=4"),
