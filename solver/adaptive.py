@@ -12,11 +12,10 @@ from materials.learning import Learning
 from materials.measures import FloatArray
 from materials.router import Router
 from materials.watching_router import WatchingRouter
-from rve.cell import Cell
-from rve.material import RveMaterial
-from rve.newton_settings import NewtonSettings
+from rve.cell_material import CellMaterial
 from solver.case.case import Case
 from solver.case.materials import AdaptiveMaterialSection
+from solver.cells import AnyCell, exact_material
 from solver.results.run_directory import learned
 from solver.surrogate_training import check_dataset, check_recipe, read_dataset
 from surrogates.audit import chosen
@@ -31,7 +30,7 @@ log = logging.getLogger(__name__)
 
 
 def build_router(
-    case: Case, name: str, cell: Cell, model: Model | None, comm: MPI.Comm, directory: Path | None
+    case: Case, name: str, cell: AnyCell, model: Model | None, comm: MPI.Comm, directory: Path | None
 ) -> Router:
     """The router of the material `name`. Collective.
 
@@ -52,7 +51,11 @@ def build_router(
         _check_apart(case, name, directory)
     settings = learner_settings(case, section)
     cell_settings = case.solver.cell.settings()
-    known = Experience(case.measure, cell.state_size > 0, tangent_at_rest=_tangent_at_rest(cell, cell_settings))
+
+    def exact(monolithic: bool = False) -> CellMaterial:
+        return exact_material(cell, case.rves[section.rve], cell_settings, monolithic)
+
+    known = Experience(case.measure, cell.state_size > 0, tangent_at_rest=_tangent_at_rest(exact()))
     if section.data is not None:
         path = case.file_path(section.data)
         dataset = read_dataset(path)
@@ -73,19 +76,19 @@ def build_router(
     )
     kind = WatchingRouter if section.mode == "iterate" else Router
     return kind(
-        lambda: RveMaterial(cell, cell_settings),
+        exact,
         learning,
         symmetric=bool(getattr(settings.family, "symmetric", False)),
         learns=section.retrain.every > 0,
         by_clock=not section.retrain.deterministic,
+        make_iterated=lambda: exact(monolithic=case.solver.scheme == "monolithic"),
     )
 
 
-def _tangent_at_rest(cell: Cell, settings: NewtonSettings) -> FloatArray | None:
+def _tangent_at_rest(material: CellMaterial) -> FloatArray | None:
     """Tangent of the undeformed cell, (g, g), if it has one."""
-    material = RveMaterial(cell, settings)
     material.bind(np.zeros(1, dtype=np.int64))
-    response = material.evaluate(cell.measure.rest[None], 1.0)
+    response = material.evaluate(material.measure.rest[None], 1.0)
     return response.tangent[0] if response.status[0] == Status.OK else None
 
 

@@ -10,11 +10,8 @@ from mpi4py import MPI
 
 from materials.interface import Material
 from materials.law_material import LawMaterial
-from meshes.cells import build_cell_mesh
 from meshes.errors import MeshError
 from meshes.macro import MacroMesh, build_macro_mesh
-from rve.cell import Cell, build_cell
-from rve.material import RveMaterial
 from solver.adaptive import build_router
 from solver.case.boundary_conditions import BoundaryCondition
 from solver.case.case import Case
@@ -22,6 +19,7 @@ from solver.case.closest import unknown
 from solver.case.expression import Expression
 from solver.case.foreign_networks import declaration
 from solver.case.resolved import resolved
+from solver.cells import AnyCell, build_any_cell, exact_material
 from solver.driver import Driver
 from solver.increments import Stepping
 from solver.loading import LoadFactor
@@ -113,19 +111,9 @@ def build_mesh(case: Case, comm: MPI.Comm) -> MacroMesh:
         raise case.bad_input(("mesh",), str(error)) from None
 
 
-def build_cell_of(case: Case, name: str, comm: MPI.Comm) -> Cell:
+def build_cell_of(case: Case, name: str, comm: MPI.Comm) -> AnyCell:
     """The cell `name` of a case, the same on every rank. Collective."""
-    section = case.rves[name]
-    laws = section.laws
-    generator = section.geometry.build_generator(case.source.parent)
-    try:
-        mesh = build_cell_mesh(generator, case.dimension, section.element, tuple(laws), comm)
-        bbar = case.cell_formulation(name) == "bbar"
-        return build_cell(mesh, laws, case.measure, section.degree, section.boundary, bbar, section.quadrature_degree)
-    except MeshError as error:
-        raise case.bad_input(("rves", name, "geometry"), str(error)) from None
-    except ValueError as error:
-        raise case.bad_input(("rves", name), str(error)) from None
+    return build_any_cell(case, ("rves", name), case.rves[name], comm)
 
 
 def load_model_of(case: Case, material: str, comm: MPI.Comm) -> Model:
@@ -190,7 +178,7 @@ def _cells_of(case: Case, materials: Iterable[str]) -> list[str]:
 
 
 def _material(
-    case: Case, name: str, cells: dict[str, Cell], models: dict[str, Model], comm: MPI.Comm, directory: Path | None
+    case: Case, name: str, cells: dict[str, AnyCell], models: dict[str, Model], comm: MPI.Comm, directory: Path | None
 ) -> Material:
     """The material of a case by its name."""
     section: Any = case.materials[name]
@@ -198,7 +186,7 @@ def _material(
         return LawMaterial(section.build(), case.measure)
     if section.type == "rve":
         monolithic = case.solver.scheme == "monolithic"
-        return RveMaterial(cells[section.rve], case.solver.cell.settings(), monolithic)
+        return exact_material(cells[section.rve], case.rves[section.rve], case.solver.cell.settings(), monolithic)
     if section.type == "surrogate":
         fields = {descriptor: Expression(source) for descriptor, source in section.descriptors.items()}
         foreign = _of_another_cell(case, models[name])

@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from meshes.cells import build_cell_mesh, morphology
-from meshes.errors import MeshError
-from rve.cell import build_cell
+from mpi4py import MPI
+
 from rve.homogenize import HomogenizedStep, PathFailure, homogenize
-from rve.material import RveMaterial
 from solver.case.cell_case import CellCase
 from solver.cell_picture import draw_cell
+from solver.cells import build_any_cell, descriptors, exact_material, mesh_of
 
 
 class PathNotConverged(Exception):
@@ -31,10 +30,10 @@ def homogenize_case(case: CellCase, picture: Path | None = None) -> dict[str, An
         BadInput: the cell cannot be meshed.
         PathNotConverged: a state has no equilibrium.
     """
-    material = build_cell_material(case)
-    cell = material.cell
+    cell = build_any_cell(case, ("rve",), case.rve, MPI.COMM_SELF)
+    material = exact_material(cell, case.rve, case.solver.cell.settings())
     if picture is not None:
-        draw_cell(cell.mesh, picture)
+        draw_cell(mesh_of(cell, case), picture)
     steps: list[dict[str, Any]] = []
     result: dict[str, Any] = {
         "title": case.title or case.source.stem,
@@ -42,7 +41,7 @@ def homogenize_case(case: CellCase, picture: Path | None = None) -> dict[str, An
         "dimension": case.dimension,
         "volume": cell.volume,
         "dofs": cell.n_dofs,
-        "descriptors": dict(cell.mesh.descriptors) | morphology(cell.mesh),
+        "descriptors": descriptors(cell),
         "steps": steps,
     }
     try:
@@ -51,22 +50,6 @@ def homogenize_case(case: CellCase, picture: Path | None = None) -> dict[str, An
     except PathFailure as failure:
         raise PathNotConverged(str(failure), result) from failure
     return result
-
-
-def build_cell_material(case: CellCase) -> RveMaterial:
-    """The cell of a CELL.yaml as a material."""
-    rve = case.rve
-    laws = rve.laws
-    try:
-        generator = rve.geometry.build_generator(case.source.parent)
-        mesh = build_cell_mesh(generator, case.dimension, rve.element, tuple(laws))
-        bbar = case.formulation == "bbar"
-        cell = build_cell(mesh, laws, case.measure, rve.degree, rve.boundary, bbar, rve.quadrature_degree)
-    except MeshError as error:
-        raise case.bad_input(("rve", "geometry"), str(error)) from None
-    except ValueError as error:
-        raise case.bad_input(("rve",), str(error)) from None
-    return RveMaterial(cell, case.solver.cell.settings())
 
 
 def _entry(case: CellCase, step: HomogenizedStep) -> dict[str, Any]:

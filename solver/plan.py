@@ -11,11 +11,11 @@ from mpi4py import MPI
 
 from meshes.macro import MacroMesh
 from meshes.shape_gradients import default_quadrature_degree
-from rve.material import RveMaterial
 from solver.adaptive import check_trust
 from solver.build import build_cell_of, build_mesh, check_names, load_model_of
 from solver.case.case import Case
 from solver.case.materials import AdaptiveMaterialSection, RveMaterialSection, SurrogateMaterialSection
+from solver.cells import exact_material
 from solver.results.point_location import PointOutsideMesh, locate
 from solver.surrogate_training import check_recipe
 
@@ -130,8 +130,10 @@ def _material_plan(case: Case, name: str, local_points: int, increments: int, co
     if isinstance(section, RveMaterialSection | AdaptiveMaterialSection):
         cell = build_cell_of(case, section.rve, comm)
         micro_points = sum(phase.n_points for phase in cell.phases)
-        response = f"RVE {section.rve}, {case.cell_formulation(section.rve)}"
-        size, learns = RveMaterial(cell).bytes_per_point, isinstance(section, AdaptiveMaterialSection)
+        rve = case.rves[section.rve]
+        response = f"RVE {section.rve}, {'fft' if rve.method == 'fft' else case.cell_formulation(section.rve)}"
+        size = exact_material(cell, rve, case.solver.cell.settings()).bytes_per_point
+        learns = isinstance(section, AdaptiveMaterialSection)
         if isinstance(section, AdaptiveMaterialSection):
             check_recipe(case, section.surrogate)
             response += f", or surrogate {section.surrogate} where it is trusted"

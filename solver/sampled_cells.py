@@ -8,10 +8,10 @@ import numpy as np
 from mpi4py import MPI
 
 from materials.measures import FloatArray, Physics
-from rve.cell import Cell
 from solver.build import build_cell_of
 from solver.case.case import Case
 from solver.case.surrogates import SurrogateRecipe
+from solver.cells import AnyCell
 from solver.fingerprints import cell_hash
 from surrogates.microstructures import cell_of_path, draw_cells
 from surrogates.paths import draw_path
@@ -23,7 +23,7 @@ class SampledCells:
 
     case: Case
     recipe: SurrogateRecipe
-    cells: tuple[Cell, ...]
+    cells: tuple[AnyCell, ...]
     parameters: FloatArray
     """Values of the recipe's descriptors in each cell, (cells, k)."""
     hash: str
@@ -42,7 +42,7 @@ class SampledCells:
     @property
     def descriptors(self) -> dict[str, float]:
         """Numbers that describe the cell where there is one; empty where there are several."""
-        return dict(self.cells[0].mesh.descriptors) if len(self.cells) == 1 else {}
+        return dict(self.cells[0].descriptors) if len(self.cells) == 1 else {}
 
     @property
     def path_descriptors(self) -> dict[str, FloatArray]:
@@ -51,7 +51,7 @@ class SampledCells:
             return {}
         drawn = self.recipe.sampling.descriptors
         known = [
-            {**{name: float(self.parameters[i, j]) for j, name in enumerate(drawn)}, **cell.mesh.descriptors}
+            {**{name: float(self.parameters[i, j]) for j, name in enumerate(drawn)}, **cell.descriptors}
             for i, cell in enumerate(self.cells)
         ]
         cells = [self.cell_of(number) for number in range(self.recipe.sampling.paths)]

@@ -16,11 +16,12 @@ from mpi4py import MPI
 from materials.compilation import prepare
 from materials.interface import Status
 from materials.measures import FloatArray
+from rve.cell_material import CellMaterial
 from rve.homogenize import PathFailure, homogenize
-from rve.material import RveMaterial
 from solver.case.case import Case
 from solver.case.closest import unknown
 from solver.case.errors import BadInput
+from solver.cells import exact_material
 from solver.results.atomic import replacing
 from solver.results.on_root import on_root
 from solver.sampled_cells import SampledCells, build_cells
@@ -61,8 +62,8 @@ def sample(case: Case, name: str, comm: MPI.Comm, out: Path, date: str, stream: 
     sampled = build_cells(case, recipe, comm)
     prepare(comm)
     identity = identity_of(sampled)
-    settings = case.solver.cell.settings()
-    materials = [RveMaterial(cell, settings) for cell in sampled.cells]
+    section, settings = case.rves[recipe.rve], case.solver.cell.settings()
+    materials = [exact_material(cell, section, settings) for cell in sampled.cells]
     tangents_at_rest = [_rest(material) for material in materials]
     start = on_root(comm, lambda: begin(out, identity))
     if start.finished:
@@ -110,7 +111,7 @@ def chosen_recipe(case: Case, name: str | None) -> str:
     return names[0]
 
 
-def _rest(material: RveMaterial) -> FloatArray:
+def _rest(material: CellMaterial) -> FloatArray:
     """Tangent of the cell at rest, (g, g).
 
     Also makes the answers of a rank independent of the path that it happens to begin with: the solver takes its
@@ -126,7 +127,7 @@ def _rest(material: RveMaterial) -> FloatArray:
 def _solve(
     sampled: SampledCells,
     comm: MPI.Comm,
-    materials: Sequence[RveMaterial],
+    materials: Sequence[CellMaterial],
     left: list[int],
     out: Path,
     start: Start,
@@ -171,7 +172,7 @@ def _open_journal(comm: MPI.Comm, out: Path, start: int) -> Journal:
     return journal
 
 
-def _follow(material: RveMaterial, number: int, path: FloatArray) -> PathResult:
+def _follow(material: CellMaterial, number: int, path: FloatArray) -> PathResult:
     """Solve the cell along one path, as far as it goes."""
     g = material.measure.size
     flux, tangent, failure = np.empty((len(path), g)), np.empty((len(path), g, g)), ""

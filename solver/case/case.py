@@ -136,4 +136,6 @@ class Case(LocatedCase):
 
 def cell_formulation(rve: RveSection, physics: Physics) -> str:
     """Formulation of the elements of a cell."""
+    if rve.method == "fft":
+        return "standard"
     return rve.formulation or default_formulation(physics, rve.element, rve.degree, rve.laws.values())

@@ -10,7 +10,7 @@ from materials.law import Law
 from materials.laws import LAWS
 from materials.measures import Measure, Physics
 from materials.router import Router
-from meshes.cells import SIMPLEX_CELLS
+from meshes.cells import SIMPLEX_CELLS, GriddedGeometry
 from meshes.errors import MeshError
 from meshes.macro import GENERATORS
 from solver.case.boundary_conditions import MECHANICAL, BoundaryCondition
@@ -229,12 +229,41 @@ def check_rve(rve: RveSection, measure: Measure, path: KeyPath) -> None:
     """A cell's element, formulation, phases and laws fit each other."""
     check_element(rve.element, measure.dimension, (*path, "element"))
     check_formulation(rve, measure.physics, path)
+    check_method(rve, path)
     laws = rve.laws
     for name, law in laws.items():
         check_law(law, measure, (*path, "phases", name))
     if laws and all(law.void for law in laws.values()):
         raise WrongValue((*path, "phases"), "every phase is void, give at least one a law with stiffness")
     check_geometry(rve, path)
+
+
+def check_method(rve: RveSection, path: KeyPath) -> None:
+    """What a method needs of the other keys; see docs/voxels.md."""
+    if rve.method == "fem":
+        for key, default in (("integration", None), ("device", "cpu")):
+            if getattr(rve, key) != default:
+                raise WrongValue((*path, key), "is for method fft; remove the key, or set `method: fft`")
+        return
+    if rve.boundary != "periodic":
+        text = f"{rve.boundary} is not possible with method fft, whose cells are periodic; use periodic, or method fem"
+        raise WrongValue((*path, "boundary"), text)
+    if isinstance(rve.geometry, CellFile) or not isinstance(rve.geometry.build_generator(), GriddedGeometry):
+        text = "method fft needs phases on a regular grid; use the generator voxels or laminate, or method fem"
+        raise WrongValue((*path, "geometry"), text)
+    if rve.element in SIMPLICES or rve.degree != 1:
+        key = "element" if rve.element in SIMPLICES else "degree"
+        text = "the elements of method fft are voxels; use quadrilateral (2D) or hexahedron (3D) of degree 1"
+        raise WrongValue((*path, key), text)
+    if rve.quadrature_degree is not None:
+        raise WrongValue((*path, "quadrature_degree"), "is for method fem; with fft `integration` says how many points")
+    if rve.formulation == "bbar":
+        text = "is for method fem; fft has one point per voxel with `integration: reduced`, which does not lock"
+        raise WrongValue((*path, "formulation"), text)
+    for name, law in rve.laws.items():
+        if not law.symmetric:
+            text = f"the tangent of law {law.name} is not symmetric, which method fft needs; use method fem"
+            raise WrongValue((*path, "phases", name, "law"), text)
 
 
 def check_geometry(rve: RveSection, path: KeyPath) -> None:

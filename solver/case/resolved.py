@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from materials.user_law import is_user_law, source_of
 from solver.case.case import Case, LocatedCase
 from solver.case.cell_case import CellCase
+from solver.case.rves import DEFAULT_INTEGRATION
 
 _FILE_KEYS = frozenset({"file", "model", "onnx", "from", "data"})
 """Keys of mesh, geometry, material and training sections that hold paths."""
@@ -29,6 +30,7 @@ def resolved(case: LocatedCase) -> dict[str, Any]:
         data["output"]["fields"] = list(case.output_fields)
         for name, rve in data["rves"].items():
             rve["formulation"] = case.cell_formulation(name)
+            _complete_method(rve)
         element = data["mesh"].get("element")
         if element is not None:
             data["mesh"]["formulation"] = case.macro_formulation(element)
@@ -37,6 +39,7 @@ def resolved(case: LocatedCase) -> dict[str, Any]:
         laws += data["rve"]["phases"].values()
         sections = [data["rve"]["geometry"]]
         data["rve"]["formulation"] = case.formulation
+        _complete_method(data["rve"])
     for section in sections:
         for key in _FILE_KEYS & section.keys():
             if section[key] is not None:
@@ -46,6 +49,14 @@ def resolved(case: LocatedCase) -> dict[str, Any]:
             file, class_name = source_of(section["law"], case.source.parent)
             section["law"] = f"{file}:{class_name}"
     return {key: _without_null(value) for key, value in data.items() if value is not None}
+
+
+def _complete_method(rve: dict[str, Any]) -> None:
+    """Write out what only cells of one method have, and nothing of it for the others."""
+    if rve["method"] == "fft":
+        rve["integration"] = rve["integration"] or DEFAULT_INTEGRATION
+    else:
+        del rve["device"]
 
 
 def _without_null(value: Any) -> Any:

@@ -35,6 +35,10 @@ else:
     )
 
 
+DEFAULT_INTEGRATION = "reduced"
+"""Of cells with `method: fft`."""
+
+
 class RveSection(Discretization):
     """A representative cell: geometry, discretisation, boundary condition and one law per phase."""
 
@@ -44,6 +48,12 @@ class RveSection(Discretization):
     """Element of the cell's mesh."""
     boundary: Literal["periodic", "linear", "traction"] = "periodic"
     """Condition on the fluctuation: periodic, zero (linear displacement), or uniform traction."""
+    method: Literal["fem", "fft"] = "fem"
+    """Finite elements with a direct solver, or Fourier's transform on a regular grid of voxels."""
+    integration: Literal["reduced", "full"] | None = None
+    """With `fft`: laws at the centre of a voxel (`reduced`, the default), or at the Gauss points of its element."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """With `fft`: where linear systems are solved; laws are evaluated on the CPU."""
     phases: Annotated[Phases, Field(min_length=1)]
     """Phase name -> law."""
 
