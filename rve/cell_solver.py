@@ -53,7 +53,7 @@ class CellSolver:
             rve.start_over()
             return Answer(equilibrium, None)
         rve.last_gradient[:] = gradient
-        return Answer(equilibrium, self._equilibrium.condense(rve.sensitivity))
+        return Answer(equilibrium, self._equilibrium.condense(rve))
 
     def _elastic_shortcut(self) -> ElasticShortcut | None:
         if self._shortcut is None and self._settings.elastic_shortcut and available(self._cell):
@@ -81,7 +81,6 @@ class CellSolver:
             if outcome.converged:
                 if share == 1.0:
                     return outcome._replace(iterations=iterations)
-                self._equilibrium.condense(rve.sensitivity)
                 rve.last_gradient[:] = target
                 done, step = share, 2.0 * step
                 self._counters["cell_substeps"] += 1

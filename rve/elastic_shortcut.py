@@ -44,8 +44,12 @@ class ElasticShortcut:
         self._sensitivity = np.zeros((g, n))
         self._factorization.solve_block(assembly.force_sensitivity, self._sensitivity)
         np.negative(self._sensitivity, out=self._sensitivity)
-        tangent: FloatArray = (assembly.flux_sensitivity @ self._sensitivity.T + assembly.tangent_sum) / cell.volume
-        self._tangent: FloatArray = (tangent + tangent.T) / 2.0 if cell.symmetric else tangent
+        self._tangent: FloatArray = assembly.flux_sensitivity @ self._sensitivity.T
+        self._tangent += assembly.tangent_sum
+        self._tangent /= cell.volume
+        if cell.symmetric:
+            self._tangent += self._tangent.T.copy()
+            self._tangent *= 0.5
 
         self._residual = np.zeros(n)
         self._absolute_force = np.zeros(n)
@@ -80,7 +84,8 @@ class ElasticShortcut:
                 self._counters["cell_shortcuts"] += 1
                 rve.last_fluctuation[:] = candidate
                 rve.sensitivity[:] = self._sensitivity
-                flux: FloatArray = self._flux_sum / self._cell.volume
+                flux = self._flux_sum.copy()
+                flux /= self._cell.volume
                 outcome = Equilibrium(True, 0, relative(residual, reference_force), reference_force)
                 return outcome, Condensed(flux[:-1], self._tangent, float(flux[-1]))
             self._factorization.solve(self._residual, self._correction)

@@ -7,13 +7,16 @@ import numpy as np
 from materials.measures import FloatArray
 from rve.answer import Condensed, Equilibrium
 from rve.assembly import Assembly
-from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell
 from rve.factorization import SingularStiffness
 from rve.instance import Instance
+from rve.lagged_factorization import LaggedFactorization
 from rve.newton_settings import NewtonSettings
 
 ROUND_OFF = 16.0 * float(np.finfo(float).eps)
+
+COARSE = 1e-2
+"""Relative error that no correction may exceed, however far from equilibrium it starts."""
 
 
 class EquilibriumSolver:
@@ -25,7 +28,7 @@ class EquilibriumSolver:
         self.cell = cell
         self.settings = settings
         self.counters = counters
-        self._factorization = cell_factorization(cell, g, counters)
+        self._factorization = LaggedFactorization(cell, g, counters)
         self._assembly = Assembly(cell, self._factorization.values)
         self._stiffness = 0.0
         self._correction = np.zeros(n)
@@ -35,14 +38,15 @@ class EquilibriumSolver:
     def solve(self, rve: Instance, gradient: FloatArray, dt: float, loose: float = 0.0) -> Equilibrium:
         """Bring the fluctuation of the iterate into equilibrium under `gradient` (g,), starting from what it is.
 
-        On success the stiffness at the solution is factorised, ready for `condense`. With `loose` > 0 the solve stops
-        at a relative residual below that: the answer is provisional, `condense` gives flux and tangent of the
+        On success the sensitivity of the iterate is ∂w/∂ḡ = −K⁻¹ ⟨BᵀC⟩ at the solution, and `condense` has the answer.
+        With `loose` > 0 the solve stops at a relative residual below that: the answer is provisional, that of the
         linearisation there, and the iterate has taken the correction that the next solve starts from.
         """
         settings, assembly, fluctuation = self.settings, self._assembly, rve.last_fluctuation
         reference_force = rve.reference_force
         if not self._assemble(rve, gradient, dt, fluctuation):
             return Equilibrium(False, 0, np.inf, reference_force, f"{assembly.refusal}, at the first iterate")
+        self._factorization.begin()
         if self._stiffness == 0.0:
             self._stiffness = largest(assembly.values)
         rounding = round_off(self._stiffness, gradient, self.cell)
@@ -50,23 +54,22 @@ class EquilibriumSolver:
             reference_force = max(reference_force, assembly.absolute_force.max(initial=0.0))
             tolerance = max(settings.tolerance * reference_force, rounding)
             residual = largest(assembly.residual)
-            try:
-                self._factorization.refactor()
-            except SingularStiffness as error:
-                return Equilibrium(False, iteration, relative(residual, reference_force), reference_force, str(error))
             self.counters["cell_iterations"] += 1
+            size = relative(residual, reference_force)
             self._provisional = residual > tolerance
-            if self._provisional:
-                self._factorization.solve(assembly.residual, self._correction)
-            if residual <= max(tolerance, loose * reference_force):
-                if self._provisional:
-                    fluctuation -= self._correction
-                    self.counters["cell_provisional"] += 1
-                size = relative(residual, reference_force)
-                return Equilibrium(True, iteration, size, reference_force, provisional=self._provisional)
+            try:
+                if residual <= max(tolerance, loose * reference_force):
+                    self._finish(rve)
+                    return Equilibrium(True, iteration, size, reference_force, provisional=self._provisional)
+                # The error of the correction falls below the tolerance, or below what Newton's method itself leaves.
+                accuracy = max(0.1 * tolerance / residual, min(0.1 * size, COARSE))
+                self._factorization.solve(assembly.residual, self._correction, accuracy)
+            except SingularStiffness as error:
+                return Equilibrium(False, iteration, size, reference_force, str(error))
             refusal = self._line_search(rve, gradient, dt, tolerance)
             if refusal:
-                return Equilibrium(False, iteration, relative(residual, reference_force), reference_force, refusal)
+                return Equilibrium(False, iteration, size, reference_force, refusal)
+            self._factorization.change()
         return Equilibrium(
             False,
             settings.max_iterations,
@@ -74,6 +77,15 @@ class EquilibriumSolver:
             reference_force,
             f"no equilibrium in {settings.max_iterations} iterations",
         )
+
+    def _finish(self, rve: Instance) -> None:
+        """Sensitivity at the present fluctuation, and the correction of a provisional one."""
+        self._factorization.solve_block(self._assembly.force_sensitivity, rve.sensitivity)
+        np.negative(rve.sensitivity, out=rve.sensitivity)
+        if self._provisional:
+            self._factorization.solve(self._assembly.residual, self._correction, COARSE)
+            rve.last_fluctuation[:] -= self._correction
+            self.counters["cell_provisional"] += 1
 
     def _assemble(self, rve: Instance, gradient: FloatArray, dt: float, fluctuation: FloatArray) -> bool:
         return self._assembly.assemble(gradient, dt, fluctuation, rve.committed, rve.trial)
@@ -102,16 +114,14 @@ class EquilibriumSolver:
             return f"the line search still overshot after {halvings} halvings"
         return f"{assembly.refusal}, even after {halvings} halvings of the correction"
 
-    def condense(self, sensitivity: FloatArray) -> Condensed:
+    def condense(self, rve: Instance) -> Condensed:
         """Averages at the solution just found.
 
-        The tangent is Ā = ⟨C⟩ − (1/V) ⟨CB⟩ K⁻¹ ⟨BᵀC⟩; `sensitivity` (g, n) receives ∂w/∂ḡ = −K⁻¹ ⟨BᵀC⟩. A provisional
-        solution has the flux ⟨σ⟩ − (1/V) ⟨CB⟩ K⁻¹ r: what the correction still to come will change, to first order.
+        The tangent is Ā = ⟨C⟩ − (1/V) ⟨CB⟩ K⁻¹ ⟨BᵀC⟩. A provisional solution has the flux ⟨σ⟩ − (1/V) ⟨CB⟩ K⁻¹ r: what
+        the correction still to come will change, to first order.
         """
         assembly, volume = self._assembly, self.cell.volume
-        self._factorization.solve_block(assembly.force_sensitivity, sensitivity)
-        np.negative(sensitivity, out=sensitivity)
-        tangent: FloatArray = assembly.flux_sensitivity @ sensitivity.T
+        tangent: FloatArray = assembly.flux_sensitivity @ rve.sensitivity.T
         tangent += assembly.tangent_sum
         tangent /= volume
         if self.cell.symmetric:
