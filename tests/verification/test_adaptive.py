@@ -251,6 +251,16 @@ def test_a_cold_start_ends_with_a_surrogate_and_the_answer_of_cells(
     assert sum(audit["answers"] for audit in audits) > 0
 
 
+@pytest.mark.parametrize("name", ["finite_strain", "plastic"])
+def test_monolithic_cells_learn_the_same(name: str, cold: dict[str, Path], folder: Path) -> None:
+    """Cells that answer provisionally while the driver iterates change iteration counts, and nothing else."""
+    out = folder / f"{name}_monolithic"
+    driver = run(name, out, "solver.scheme=monolithic")
+    assert driver.problem.materials["composite"].statistics()["cell_provisional"] > 0
+    assert_equal(out, cold[name], 1e-8)
+    assert_same_decisions(out, cold[name], "newton_iterations")
+
+
 # Interruption --------------------------------------------------------------------------------------------------------
 
 
