@@ -20,45 +20,44 @@ _f8_5d = types.Array(types.float64, 5, "C")
 
 
 @jit
-def _combine(c0, row0, c1, row1, c2, row2, c3, row3, result):  # type: ignore[no-untyped-def]
-    for z in range(result.size):
-        result[z] = (c0 * row0[z] + c1 * row1[z]) + (c2 * row2[z] + c3 * row3[z])
+def _combine(c0, r0, c1, r1, c2, r2, c3, r3, source, row, target):  # type: ignore[no-untyped-def]
+    for z in range(source.shape[1]):
+        target[row, z] = (c0 * source[r0, z] + c1 * source[r1, z]) + (c2 * source[r2, z] + c3 * source[r3, z])
 
 
 @jit
-def _add_combined(c0, row0, c1, row1, c2, row2, c3, row3, result):  # type: ignore[no-untyped-def]
-    for z in range(result.size):
-        result[z] += (c0 * row0[z] + c1 * row1[z]) + (c2 * row2[z] + c3 * row3[z])
+def _add_scaled(factor, r, source, row, target):  # type: ignore[no-untyped-def]
+    for z in range(source.shape[1]):
+        target[row, z] += factor * source[r, z]
 
 
 @jit
-def _add_scaled(factor, row, result):  # type: ignore[no-untyped-def]
-    for z in range(result.size):
-        result[z] += factor * row[z]
+def _to_voxels(r, nodes, sums, differences, voxels):  # type: ignore[no-untyped-def]
+    """From a row of nodes to the rows of sums and differences over the voxels between them; the last node is the first.
+
+    `nodes` has one more column, which is written.
+    """
+    n = voxels.shape[1]
+    nodes[r, n] = nodes[r, 0]
+    for z in range(n):
+        voxels[sums, z] = nodes[r, z + 1] + nodes[r, z]
+    for z in range(n):
+        voxels[differences, z] = nodes[r, z + 1] - nodes[r, z]
 
 
 @jit
-def _add_product(row0, row1, result):  # type: ignore[no-untyped-def]
-    for z in range(result.size):
-        result[z] += row0[z] * row1[z]
-
-
-@jit
-def _to_voxels(nodes, sums, differences):  # type: ignore[no-untyped-def]
-    """From a row of nodes, the first repeated at its end, to sums and differences over the voxels between them."""
-    for z in range(sums.size):
-        sums[z] = nodes[z + 1] + nodes[z]
-    for z in range(sums.size):
-        differences[z] = nodes[z + 1] - nodes[z]
-
-
-@jit
-def _to_nodes(sums, differences, nodes):  # type: ignore[no-untyped-def]
-    """The transpose of `_to_voxels`, the last node added to the first, whose image it is."""
-    n = sums.size
+def _to_nodes(sums, differences, voxels, r, nodes):  # type: ignore[no-untyped-def]
+    """The transpose of `_to_voxels`."""
+    n = voxels.shape[1]
     for z in range(1, n):
-        nodes[z] = (sums[z - 1] + sums[z]) + (differences[z - 1] - differences[z])
-    nodes[0] = (sums[n - 1] + sums[0]) + (differences[n - 1] - differences[0])
+        nodes[r, z] = (voxels[sums, z - 1] + voxels[sums, z]) + (voxels[differences, z - 1] - voxels[differences, z])
+    nodes[r, 0] = (voxels[sums, n - 1] + voxels[sums, 0]) + (voxels[differences, n - 1] - voxels[differences, 0])
+
+
+@jit
+def _add_to_nodes(c1, c2, c3, rows, forces, k, i, x, y):  # type: ignore[no-untyped-def]
+    for z in range(forces.shape[4]):
+        forces[k, i, x, y, z] += (rows[0, z] + c1 * rows[1, z]) + (c2 * rows[2, z] + c3 * rows[3, z])
 
 
 @jit
@@ -110,13 +109,13 @@ def tangent_forces(  # type: ignore[no-untyped-def]
     n_points, g, d = len(points), factor.size, 3 - first_axis
     bilinear = n_points > 1
     n_rows = 4 if bilinear else 3
-    row = np.empty((4, nz + 1))
-    modes = np.zeros((block_size, 8, nz))
-    mode_forces = np.zeros((block_size, 8, nz))
+    corners = np.empty((4, nz))
+    nodes = np.zeros((4, nz + 1))
+    modes = np.zeros((block_size * 8, nz))
+    mode_forces = np.zeros((block_size * 8, nz))
     derivatives = np.empty((block_size * d, nz))
     strain = np.empty((g, nz))
     stress = np.empty((g, nz))
-    row_forces = np.zeros((4, nz))
     forces[:] = 0.0
     flux_sums[:] = 0.0
 
@@ -126,64 +125,87 @@ def tangent_forces(  # type: ignore[no-untyped-def]
             next_y = y + 1 if y + 1 < ny else 0
             for k in range(n_fields):
                 for i in range(block_size):
-                    u00, u10 = fields[k, i, x, y], fields[k, i, next_x, y]
-                    u01, u11 = fields[k, i, x, next_y], fields[k, i, next_x, next_y]
-                    _combine(1.0, u00, 1.0, u10, 1.0, u01, 1.0, u11, row[0, :nz])
-                    _combine(-1.0, u00, 1.0, u10, -1.0, u01, 1.0, u11, row[1, :nz])
-                    _combine(-1.0, u00, -1.0, u10, 1.0, u01, 1.0, u11, row[2, :nz])
+                    for z in range(nz):
+                        corners[0, z] = fields[k, i, x, y, z]
+                    for z in range(nz):
+                        corners[1, z] = fields[k, i, next_x, y, z]
+                    for z in range(nz):
+                        corners[2, z] = fields[k, i, x, next_y, z]
+                    for z in range(nz):
+                        corners[3, z] = fields[k, i, next_x, next_y, z]
+                    _combine(1.0, 0, 1.0, 1, 1.0, 2, 1.0, 3, corners, 0, nodes)
+                    _combine(-1.0, 0, 1.0, 1, -1.0, 2, 1.0, 3, corners, 1, nodes)
+                    _combine(-1.0, 0, -1.0, 1, 1.0, 2, 1.0, 3, corners, 2, nodes)
                     if bilinear:
-                        _combine(1.0, u00, -1.0, u10, -1.0, u01, 1.0, u11, row[3, :nz])
+                        _combine(1.0, 0, -1.0, 1, -1.0, 2, 1.0, 3, corners, 3, nodes)
                     for m in range(n_rows):
-                        row[m, nz] = row[m, 0]
-                        _to_voxels(row[m], modes[i, m], modes[i, 4 + m])
+                        _to_voxels(m, nodes, 8 * i + m, 8 * i + 4 + m, modes)
                 mode_forces[:] = 0.0
 
                 for q in range(n_points):
                     for i in range(block_size):
-                        mode = modes[i]
                         for axis in range(first_axis, 3):
                             one, two = _others(axis)
-                            m, m1, m2 = 1 << axis, 1 << one, 1 << two
+                            m, m1, m2 = 8 * i + (1 << axis), 1 << one, 1 << two
                             c, c1, c2 = scale[axis], points[q, one], points[q, two]
-                            result = derivatives[i * d + axis - first_axis]
+                            row = i * d + axis - first_axis
                             if bilinear:
-                                with_one, with_two, with_both = mode[m | m1], mode[m | m2], mode[m | m1 | m2]
-                                _combine(c, mode[m], c * c1, with_one, c * c2, with_two, c * c1 * c2, with_both, result)
+                                rows = m, m + m1, m + m2, m + m1 + m2
+                                _combine(
+                                    c,
+                                    rows[0],
+                                    c * c1,
+                                    rows[1],
+                                    c * c2,
+                                    rows[2],
+                                    c * c1 * c2,
+                                    rows[3],
+                                    modes,
+                                    row,
+                                    derivatives,
+                                )
                             else:
-                                result[:] = 0.0
-                                _add_scaled(c, mode[m], result)
+                                for z in range(nz):
+                                    derivatives[row, z] = c * modes[m, z]
                     for r in range(g):
-                        strain[r] = gradients[k, r]
-                        _add_scaled(factor[r], derivatives[first[r]], strain[r])
-                        _add_scaled(factor[r], derivatives[second[r]], strain[r])
-                    rows = tangent[q, x, y]
+                        a, b, c = first[r], second[r], factor[r]
+                        for z in range(nz):
+                            strain[r, z] = gradients[k, r] + c * (derivatives[a, z] + derivatives[b, z])
                     for r in range(g):
-                        stress[r] = 0.0
+                        for z in range(nz):
+                            stress[r, z] = 0.0
                         for s in range(g):
-                            _add_product(rows[position[r, s]], strain[s], stress[r])
-                        flux_sums[k, r] += point_volume * stress[r].sum()
+                            kept = position[r, s]
+                            for z in range(nz):
+                                stress[r, z] += tangent[q, x, y, kept, z] * strain[s, z]
+                        total = 0.0
+                        for z in range(nz):
+                            total += stress[r, z]
+                        flux_sums[k, r] += point_volume * total
                     derivatives[:] = 0.0
                     for r in range(g):
-                        _add_scaled(point_volume * factor[r], stress[r], derivatives[first[r]])
-                        _add_scaled(point_volume * factor[r], stress[r], derivatives[second[r]])
+                        c = point_volume * factor[r]
+                        _add_scaled(c, r, stress, first[r], derivatives)
+                        _add_scaled(c, r, stress, second[r], derivatives)
                     for i in range(block_size):
-                        mode = mode_forces[i]
                         for axis in range(first_axis, 3):
                             one, two = _others(axis)
-                            m, m1, m2 = 1 << axis, 1 << one, 1 << two
+                            m, m1, m2 = 8 * i + (1 << axis), 1 << one, 1 << two
                             c, c1, c2 = scale[axis], points[q, one], points[q, two]
-                            derivative = derivatives[i * d + axis - first_axis]
-                            _add_scaled(c, derivative, mode[m])
+                            row = i * d + axis - first_axis
+                            _add_scaled(c, row, derivatives, m, mode_forces)
                             if bilinear:
-                                _add_scaled(c * c1, derivative, mode[m | m1])
-                                _add_scaled(c * c2, derivative, mode[m | m2])
-                                _add_scaled(c * c1 * c2, derivative, mode[m | m1 | m2])
+                                _add_scaled(c * c1, row, derivatives, m + m1, mode_forces)
+                                _add_scaled(c * c2, row, derivatives, m + m2, mode_forces)
+                                _add_scaled(c * c1 * c2, row, derivatives, m + m1 + m2, mode_forces)
 
                 for i in range(block_size):
                     for m in range(n_rows):
-                        _to_nodes(mode_forces[i, m], mode_forces[i, 4 + m], row_forces[m])
-                    f0, f1, f2, f3 = row_forces[0], row_forces[1], row_forces[2], row_forces[3]
-                    _add_combined(1.0, f0, -1.0, f1, -1.0, f2, 1.0, f3, forces[k, i, x, y])
-                    _add_combined(1.0, f0, 1.0, f1, -1.0, f2, -1.0, f3, forces[k, i, next_x, y])
-                    _add_combined(1.0, f0, -1.0, f1, 1.0, f2, -1.0, f3, forces[k, i, x, next_y])
-                    _add_combined(1.0, f0, 1.0, f1, 1.0, f2, 1.0, f3, forces[k, i, next_x, next_y])
+                        _to_nodes(8 * i + m, 8 * i + 4 + m, mode_forces, m, corners)
+                    if not bilinear:
+                        for z in range(nz):
+                            corners[3, z] = 0.0
+                    _add_to_nodes(-1.0, -1.0, 1.0, corners, forces, k, i, x, y)
+                    _add_to_nodes(1.0, -1.0, -1.0, corners, forces, k, i, next_x, y)
+                    _add_to_nodes(-1.0, 1.0, -1.0, corners, forces, k, i, x, next_y)
+                    _add_to_nodes(1.0, 1.0, 1.0, corners, forces, k, i, next_x, next_y)
