@@ -7,14 +7,17 @@ import numpy as np
 from materials.measures import FloatArray
 from rve.cell import Cell, Pattern
 from rve.factorization import Factorization, SingularStiffness
+from rve.newton_settings import DirectSolver
 from rve.traction import Constraint
 
 
-def cell_factorization(cell: Cell, n_sides: int, counters: Counter[str]) -> "Factorization | BorderedFactorization":
+def cell_factorization(
+    cell: Cell, n_sides: int, counters: Counter[str], direct_solver: DirectSolver = "auto"
+) -> "Factorization | BorderedFactorization":
     """The factorisation for the boundary condition of a cell, for blocks of `n_sides` right-hand sides."""
     if cell.constraint is None:
-        return Factorization(cell.pattern, cell.symmetric, n_sides, counters)
-    return BorderedFactorization(cell.pattern, cell.symmetric, n_sides, counters, cell.constraint)
+        return Factorization(cell.pattern, cell.symmetric, n_sides, counters, direct_solver)
+    return BorderedFactorization(cell.pattern, cell.symmetric, n_sides, counters, cell.constraint, direct_solver)
 
 
 class BorderedFactorization:
@@ -29,10 +32,16 @@ class BorderedFactorization:
     """
 
     def __init__(
-        self, pattern: Pattern, symmetric: bool, n_sides: int, counters: Counter[str], constraint: Constraint
+        self,
+        pattern: Pattern,
+        symmetric: bool,
+        n_sides: int,
+        counters: Counter[str],
+        constraint: Constraint,
+        direct_solver: DirectSolver = "auto",
     ) -> None:
         """As `Factorization`; `n_sides` is the number of constraints, and of springs."""
-        self._inner = Factorization(pattern, symmetric, n_sides, counters)
+        self._inner = Factorization(pattern, symmetric, n_sides, counters, direct_solver)
         self.values = np.zeros_like(self._inner.values)
         self._border = np.vstack([constraint.rows, constraint.springs])
         self._n_constraints = len(constraint.rows)

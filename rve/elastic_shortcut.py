@@ -35,7 +35,7 @@ class ElasticShortcut:
         """Factorise the cell at rest; `counters` receives what happened."""
         n, g = cell.n_dofs, cell.measure.size
         self._cell, self._settings, self._counters = cell, settings, counters
-        self._factorization = cell_factorization(cell, g, counters)
+        self._factorization = cell_factorization(cell, g, counters, settings.direct_solver)
         assembly = Assembly(cell, self._factorization.values)
         states = [np.tile(phase.law.initial_state(), (phase.n_points, 1)) for phase in cell.phases]
         assembly.assemble(cell.measure.rest, 1.0, np.zeros(n), states, [state.copy() for state in states])

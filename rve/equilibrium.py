@@ -28,7 +28,7 @@ class EquilibriumSolver:
         self.cell = cell
         self.settings = settings
         self.counters = counters
-        self._factorization = LaggedFactorization(cell, g, counters)
+        self._factorization = LaggedFactorization(cell, g, counters, settings.direct_solver)
         self._assembly = Assembly(cell, self._factorization.values)
         self._stiffness = 0.0
         self._correction = np.zeros(n)

@@ -7,6 +7,7 @@ from petsc4py import PETSc
 
 from materials.measures import FloatArray
 from rve.cell import Pattern
+from rve.newton_settings import DirectSolver
 
 _PREFIX = "fe2_cell_"
 _CHOLMOD_OPTIONS: dict[str, int] = {
@@ -27,16 +28,24 @@ class Factorization:
     """One matrix and its factor, shared by all cells of a kind: cells take turns.
 
     The matrix lives on the arrays of `values` (nnz,), which the element kernel writes; nothing is allocated when the
-    values change. Symmetric stiffness is factorised by Cholesky (CHOLMOD where PETSc has it, else MUMPS); when it is
-    not positive definite, by LDLᵀ; unsymmetric stiffness by LU.
+    values change. Symmetric stiffness is factorised by Cholesky; when it is not positive definite, by LDLᵀ; unsymmetric
+    stiffness by LU.
     """
 
-    def __init__(self, pattern: Pattern, symmetric: bool, n_sides: int, counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        pattern: Pattern,
+        symmetric: bool,
+        n_sides: int,
+        counters: Counter[str],
+        direct_solver: DirectSolver = "auto",
+    ) -> None:
         """Prepare for `n_sides` simultaneous right-hand sides; `counters` receives what happened."""
         self._pattern = pattern
         self._symmetric = symmetric
         self._n_sides = n_sides
         self._counters = counters
+        self._direct_solver = direct_solver
         self.size = pattern.row_starts.size - 1
         self.values = np.zeros(pattern.columns.size)
         self._definite = self._method(symmetric, definite=True) if self.size else None
@@ -44,7 +53,8 @@ class Factorization:
         self._current = self._definite
 
     def _method(self, symmetric: bool, definite: bool) -> "_Method":
-        return _Method(self._pattern, self.values, symmetric, definite, self._n_sides)
+        package = _package(self._direct_solver, symmetric and definite)
+        return _Method(self._pattern, self.values, symmetric, definite, self._n_sides, package)
 
     def refactor(self) -> None:
         """Factorise the present `values`.
@@ -84,7 +94,9 @@ class Factorization:
 class _Method:
     """One way of factorising: the PETSc objects, created once."""
 
-    def __init__(self, pattern: Pattern, values: FloatArray, symmetric: bool, definite: bool, n_sides: int) -> None:
+    def __init__(
+        self, pattern: Pattern, values: FloatArray, symmetric: bool, definite: bool, n_sides: int, package: str
+    ) -> None:
         n = pattern.row_starts.size - 1
         comm = PETSc.COMM_SELF
         self._matrix = PETSc.Mat().createAIJWithArrays((n, n), (pattern.row_starts, pattern.columns, values), comm=comm)
@@ -103,9 +115,9 @@ class _Method:
         self._preconditioner.setOptionsPrefix(_PREFIX)
         self._preconditioner.setOperators(self._matrix)
         self._preconditioner.setType(PETSc.PC.Type.CHOLESKY if symmetric else PETSc.PC.Type.LU)
-        package = "cholmod" if symmetric and definite and _has_cholmod() else "mumps"
         self._preconditioner.setFactorSolverType(package)
-        self._counts_pivots = package == "mumps" and symmetric and not definite
+        self._definite = definite
+        self._counts_pivots = package == "mumps" and symmetric
         self._options = _CHOLMOD_OPTIONS if package == "cholmod" else {}
 
     def refactor(self) -> bool:
@@ -118,7 +130,9 @@ class _Method:
             self._preconditioner.setUp()
         except PETSc.Error:
             return False
-        return self._preconditioner.getFailedReason() == PETSc.PC.FailedReason.NOERROR
+        if self._preconditioner.getFailedReason() != PETSc.PC.FailedReason.NOERROR:
+            return False
+        return not (self._definite and self.negative_pivots())  # over which MUMPS passes in silence
 
     def negative_pivots(self) -> int:
         """Negative pivots of the last factorisation, where the method counts them."""
@@ -137,5 +151,14 @@ class _Method:
         solutions[:] = self._solutions
 
 
-def _has_cholmod() -> bool:
-    return any(PETSc.Sys.hasExternalPackage(name) for name in ("cholmod", "suitesparse"))
+def is_available(direct_solver: DirectSolver) -> bool:
+    """Whether PETSc has been built with a direct solver."""
+    names = {"auto": ("mumps",), "cholmod": ("cholmod", "suitesparse")}.get(direct_solver, (direct_solver,))
+    return any(PETSc.Sys.hasExternalPackage(name) for name in names)
+
+
+def _package(direct_solver: DirectSolver, definite: bool) -> str:
+    """What PETSc is asked for; CHOLMOD, the fastest, can only do Cholesky."""
+    if direct_solver in ("auto", "cholmod"):
+        return "cholmod" if definite and is_available("cholmod") else "mumps"
+    return direct_solver

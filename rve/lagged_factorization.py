@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 from materials.measures import FloatArray
 from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell
+from rve.newton_settings import DirectSolver
 
 REFINEMENTS = 3
 """Solves with the old factor that cost less than a new one, in the plane; in space a new one costs still more."""
@@ -25,10 +26,10 @@ class LaggedFactorization:
     1963), at a fraction of what a factorisation costs. Where that would take more than a few solves, K is factorised.
     """
 
-    def __init__(self, cell: Cell, n_sides: int, counters: Counter[str]) -> None:
+    def __init__(self, cell: Cell, n_sides: int, counters: Counter[str], direct_solver: DirectSolver = "auto") -> None:
         """For blocks of `n_sides` right-hand sides; `counters` receives factorisations and refinements."""
         self._cell = cell
-        self._inner = cell_factorization(cell, n_sides, counters)
+        self._inner = cell_factorization(cell, n_sides, counters, direct_solver)
         self._counters = counters
         self.values = self._inner.values
         """The present stiffness, to be assembled into."""

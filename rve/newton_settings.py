@@ -1,6 +1,8 @@
 """Settings of Newton's method in a cell."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+DirectSolver = Literal["auto", "cholmod", "mumps", "mkl_pardiso"]
 
 
 class NewtonSettings(NamedTuple):
@@ -15,3 +17,6 @@ class NewtonSettings(NamedTuple):
     """Whether a solve starts at w + (∂w/∂ḡ) Δḡ rather than at the last fluctuation w."""
     elastic_shortcut: bool = True
     """Whether cells that stay elastic are answered without a factorisation, where their laws allow it."""
+    direct_solver: DirectSolver = "auto"
+    """Library that factorises the stiffness. `auto` is CHOLMOD where PETSc has it, else MUMPS; with `cholmod`, too,
+    MUMPS factorises what is not positive definite."""

@@ -1,6 +1,6 @@
 """The cells of a case and the materials that solve them, by finite elements or by Fourier's transform."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from mpi4py import MPI
@@ -10,8 +10,9 @@ from meshes.cells.morphology import two_point_probability
 from meshes.errors import MeshError
 from rve.cell import Cell, build_cell
 from rve.cell_material import CellMaterial
+from rve.factorization import is_available
 from rve.material import RveMaterial
-from rve.newton_settings import NewtonSettings
+from rve.newton_settings import DirectSolver, NewtonSettings
 from rve.spectral.cell import SpectralCell, build_spectral_cell
 from rve.spectral.grid import Integration
 from solver.case.case import Case, cell_formulation
@@ -26,7 +27,7 @@ def build_any_cell(case: Case | CellCase, path: KeyPath, section: RveSection, co
     """The cell of a section, which the case has at `path`; the same on every rank. Collective.
 
     Raises:
-        BadInput: on all ranks: it cannot be made, or there is no device to solve it on.
+        BadInput: on all ranks: it cannot be made, or there is no device or library to solve it with.
     """
     laws = section.laws
     generator: Any = section.geometry.build_generator(case.source.parent)
@@ -38,6 +39,7 @@ def build_any_cell(case: Case | CellCase, path: KeyPath, section: RveSection, co
             size = tuple(float(length) for length in grid.size)
             integration = Integration(section.integration or DEFAULT_INTEGRATION)
             return build_spectral_cell(grid.labels, ordered, case.measure, size, integration)
+        _check_direct_solver(case)
         mesh = build_cell_mesh(generator, case.dimension, section.element, tuple(laws), comm)
         bbar = cell_formulation(section, case.physics) == "bbar"
         return build_cell(mesh, laws, case.measure, section.degree, section.boundary, bbar, section.quadrature_degree)
@@ -75,6 +77,15 @@ def mesh_of(cell: AnyCell, case: CellCase) -> CellMesh:
         return cell.mesh
     generator = case.rve.geometry.build_generator(case.source.parent)
     return build_cell_mesh(generator, case.dimension, case.rve.element, tuple(case.rve.laws))
+
+
+def _check_direct_solver(case: Case | CellCase) -> None:
+    """PETSc has the library that the case asks for."""
+    wanted = case.solver.cell.direct_solver
+    if not is_available(wanted):
+        there = [name for name in get_args(DirectSolver) if is_available(name)]
+        text = f"PETSc has been built without {wanted} on this machine; it has {', '.join(there)}"
+        raise case.bad_input(("solver", "cell", "direct_solver"), text)
 
 
 def _check_device(case: Case | CellCase, path: KeyPath, section: RveSection) -> None:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rve.newton_settings import DirectSolver
 from rve.newton_settings import NewtonSettings as CellNewtonSettings
 from solver.case.section import Count, Section
 from solver.newton_settings import NewtonSettings
@@ -36,6 +37,8 @@ class CellNewtonSection(Section):
     """Start from the last sensitivity of the fluctuation; `false` only to measure what it brings."""
     elastic_shortcut: bool = True
     """Answer cells that stay elastic without a factorisation; `false` only to measure what it brings."""
+    direct_solver: DirectSolver = "auto"
+    """Library that factorises the stiffness; auto: CHOLMOD where PETSc has it, else MUMPS."""
 
     def settings(self) -> CellNewtonSettings:
         """The same for the cells themselves."""
@@ -44,6 +47,7 @@ class CellNewtonSection(Section):
             self.max_iterations,
             predictor=self.predictor,
             elastic_shortcut=self.elastic_shortcut,
+            direct_solver=self.direct_solver,
         )
 
 

@@ -9,6 +9,7 @@ import scipy.sparse as sparse
 from materials.measures import FloatArray
 from rve.cell import Pattern
 from rve.factorization import Factorization, SingularStiffness
+from rve.newton_settings import DirectSolver
 
 
 def dense_pattern(n: int) -> Pattern:
@@ -22,8 +23,9 @@ def laplacian(n: int) -> FloatArray:
 
 
 @pytest.mark.parametrize("n", [3, 400])
+@pytest.mark.parametrize("direct_solver", ["auto", "mumps"])
 @pytest.mark.parametrize("case", ["definite", "indefinite", "unsymmetric"])
-def test_solves_with_the_present_values(n: int, case: str) -> None:
+def test_solves_with_the_present_values(n: int, case: str, direct_solver: DirectSolver) -> None:
     rng = np.random.default_rng(0)
     matrix = laplacian(n)
     if case == "indefinite":
@@ -31,7 +33,7 @@ def test_solves_with_the_present_values(n: int, case: str) -> None:
     if case == "unsymmetric":
         matrix += np.diag(rng.uniform(0.5, 1.0, n - 1), 1)
     counters: Counter[str] = Counter()
-    factorization = Factorization(dense_pattern(n), case != "unsymmetric", 3, counters)
+    factorization = Factorization(dense_pattern(n), case != "unsymmetric", 3, counters, direct_solver)
     for scale in (1.0, 2.0):  # a second set of values must not be answered with the first factor
         factorization.values[:] = scale * matrix.ravel()
         factorization.refactor()
