@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from materials.hardening import Hardening
 from materials.interface import Material
@@ -15,6 +16,7 @@ from rve.material import RveMaterial
 from rve.spectral.cell import build_spectral_cell
 from rve.spectral.grid import Integration
 from rve.spectral.material import SpectralMaterial
+from rve.spectral.stiffness import TorchStiffness
 from tests.verification.cells import PLASTIC, SOFT, STIFF, TIGHT, evaluate_one, law, random_path, relative_error
 from tests.verification.laminate import ExactLaminate
 
@@ -235,3 +237,19 @@ def test_failure_is_a_status_and_leaves_the_committed_state() -> None:
     again = cell.evaluate(np.stack([good, good]), 1.0)
     assert not again.status.any()
     assert relative_error(again.flux, before.flux) < 1e-10
+
+
+@pytest.mark.parametrize("integration", BOTH)
+def test_linear_systems_of_torch_alone_give_the_same(integration: Integration) -> None:
+    """What a graphics processor does, on the CPU: two cells at once, a history, one step with nothing but elasticity."""
+    measure, labels, laws = Measure(Physics.SMALL_STRAIN, 2), random_labels(2), pair_of_laws(Physics.SMALL_STRAIN)
+    host, device = (spectral(measure, labels, laws, integration, n_points=2) for _ in range(2))
+    device._solver._stiffness = TorchStiffness(device.cell, torch.device("cpu"))
+    for step, gradient in enumerate(random_path(measure, 0.03, 4, seed=8)):
+        gradients = np.stack([gradient, 1e-3 * gradient])
+        one, two = host.evaluate(gradients, 1.0), device.evaluate(gradients, 1.0)
+        assert not one.status.any(), step
+        assert relative_error(one.flux, two.flux) < 1e-10
+        assert relative_error(one.tangent, two.tangent) < 1e-8
+        host.commit()
+        device.commit()
