@@ -113,8 +113,12 @@ def micro_field(
 
 
 def _state(phases: Sequence[Phase], committed: Sequence[FloatArray]) -> dict[str, FloatArray]:
-    """State variables of all phases side by side, as `MicroField.state` has them."""
+    """State variables of all phases side by side, as `MicroField.state` has them; scalars and tensors kept apart."""
     parts = [_phase_state(phase, state) for phase, state in zip(phases, committed, strict=True)]
+    shapes = {name: values.shape[1:] for part in parts for name, values in part.items()}
+    for phase, part in zip(phases, parts, strict=True):
+        for name in [name for name, values in part.items() if values.shape[1:] != shapes[name]]:
+            part[f"{phase.name}_{name}"] = part.pop(name)
     shapes = {name: values.shape[1:] for part in parts for name, values in part.items()}
     return {
         name: np.concatenate(

@@ -37,7 +37,7 @@ output:
   # nodes that several cells, and on three ranks several ranks, share; and a stress probe on such a place
   probes: [{name: middle, point: [1, 0.5]}, {name: inner, point: [0.5, 0.5]}, {name: s, point: [1, 0.5], field: stress}]
   reactions: [left, right]
-  localize: [{point: [1, 0.5]}]
+  localize: [{point: [1, 0.5]}, {point: [0.97, 0.3]}, {point: [0.52, 0.8], steps: [1, 3]}, {point: [1.48, 0.47]}]
 """
 
 
@@ -70,9 +70,11 @@ def test_tables_agree(runs: dict[str, Path], how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["2", "3", "1 then 3", "3 then 1"])
-@pytest.mark.parametrize("name", ["fields.h5", "localization/point_0.h5", "localization/largest_flux.h5"])
+@pytest.mark.parametrize(
+    "name", ["fields", *(f"localization/point_{i}" for i in range(4)), "localization/largest_flux"]
+)
 def test_fields_agree_node_by_node_and_cell_by_cell(runs: dict[str, Path], how: str, name: str) -> None:
-    with h5py.File(runs[how] / name) as file, h5py.File(runs["1"] / name) as reference:
+    with h5py.File(runs[how] / f"{name}.h5") as file, h5py.File(runs["1"] / f"{name}.h5") as reference:
         np.testing.assert_array_equal(file["mesh/cells"][()], reference["mesh/cells"][()])
         np.testing.assert_allclose(file["mesh/points"][()], reference["mesh/points"][()], atol=1e-14)
         assert file["mesh"].attrs["about"] == reference["mesh"].attrs["about"]
@@ -85,6 +87,14 @@ def test_fields_agree_node_by_node_and_cell_by_cell(runs: dict[str, Path], how: 
                     np.testing.assert_allclose(found, values[()], rtol=1e-9, atol=1e-9, err_msg=field)
                     compared += 1
         assert compared >= 4
+
+
+@pytest.mark.parametrize("how", ["1", "2", "3", "1 then 3", "3 then 1"])
+def test_cells_are_drawn(runs: dict[str, Path], how: str) -> None:
+    drawn = {path.name for path in (runs[how] / "localization").glob("*.png")}
+    assert drawn == {"point_0.png", "point_1.png", "point_2_step_1.png", "point_2_step_3.png", "point_3.png"}
+    with h5py.File(runs[how] / "localization/point_3.h5") as file:
+        assert np.nanmax(file["steps/000002/cell/state_equivalent_plastic_strain"][()]) > 0.0
 
 
 def test_the_run_was_demanding(runs: dict[str, Path]) -> None:
