@@ -58,11 +58,11 @@ def conjugate_gradients(
         curvature = _product(direction, product)
         definite &= ~going | (curvature > 0.0)
         step = torch.where(going & definite, work / curvature, 0.0)
-        fields.addcmul_(direction, _wide(step, direction))
-        residual.addcmul_(product, _wide(-step, product))
+        fields.addcmul_(direction, wide(step, direction))
+        residual.addcmul_(product, wide(-step, product))
         preconditioned = precondition(residual)
         previous, work = work, _product(residual, preconditioned)
-        direction *= _wide(torch.where(going & definite, work / previous, 0.0), direction)
+        direction *= wide(torch.where(going & definite, work / previous, 0.0), direction)
         direction += preconditioned
         iterations += 1
     return Solution(fields, residual, work.clamp(min=0.0).sqrt(), definite, iterations)
@@ -73,6 +73,6 @@ def _product(one: Tensor, other: Tensor) -> Tensor:
     return torch.einsum("ckn,ckn->ck", one.flatten(2), other.flatten(2))
 
 
-def _wide(numbers: Tensor, fields: Tensor) -> Tensor:
+def wide(numbers: Tensor, fields: Tensor) -> Tensor:
     """Numbers (c, k) that multiply fields (c, k, …)."""
     return numbers.reshape(*numbers.shape, *(1,) * (fields.dim() - 2))

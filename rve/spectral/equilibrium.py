@@ -14,13 +14,14 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from materials.measures import FloatArray
 from rve.answer import Condensed, Equilibrium
 from rve.instance import Instance
 from rve.newton_settings import NewtonSettings
 from rve.spectral.cell import SpectralCell
-from rve.spectral.conjugate_gradients import Solution, conjugate_gradients, norm_of
+from rve.spectral.conjugate_gradients import Solution, conjugate_gradients, norm_of, wide
 from rve.spectral.linearization import Linearization
 from rve.spectral.reference_medium import ReferenceMedium
 from rve.spectral.rest import Rest, at_rest
@@ -33,6 +34,8 @@ TIGHT = 1e-6
 """Smallest relative residual that is asked of a linear system of Newton's method."""
 SENSITIVITY = 1e-5
 """Relative residual of the sensitivity; the tangent is good to its square."""
+SINGLE = 1e-5
+"""Relative residual that conjugate gradients are led to in single precision, before they start anew from the double."""
 
 
 class _Iterate:
@@ -60,7 +63,12 @@ class EquilibriumSolver:
     ) -> None:
         """`counters` receives cell updates, iterations, those of conjugate gradients, and fallbacks."""
         self.cell, self.settings, self.counters = cell, settings, counters
-        self._stiffness: Stiffness = HostStiffness(cell) if device.type == "cpu" else TorchStiffness(cell, device)
+        self._stiffness: Stiffness
+        self._single: Stiffness
+        if device.type == "cpu":
+            self._stiffness, self._single = HostStiffness(cell), HostStiffness(cell, np.float32)
+        else:
+            self._stiffness, self._single = TorchStiffness(cell, device), TorchStiffness(cell, device, torch.float32)
         self._medium = ReferenceMedium(cell, device)
         self._linearizations: list[Linearization] = []
         self._shape = (cell.measure.block_size, *cell.grid.box)
@@ -226,15 +234,41 @@ class EquilibriumSolver:
     def _hold(self, tangents: list[FloatArray]) -> None:
         self._n_held = len(tangents)
         self._stiffness.hold(tangents)
+        self._single.hold(tangents)
         self._medium.average(tangents)
 
-    def _conjugate_gradients(self, side: torch.Tensor, start: torch.Tensor | None, target: torch.Tensor) -> Solution:
+    def _conjugate_gradients(self, side: Tensor, start: Tensor | None, target: Tensor) -> Solution:
+        """K x = side in double precision; its corrections in single precision as long as that gains digits."""
         none = torch.zeros((*side.shape[:2], self.cell.measure.size), dtype=side.dtype, device=side.device)
-        solution = conjugate_gradients(
-            lambda fields: self._stiffness.forces(fields, none)[0], self._medium.solve, side, start, target
-        )
-        self.counters["conjugate_gradient_iterations"] += solution.iterations * side.shape[0] * side.shape[1]
-        return solution
+        none_single = none.float()
+        fields = torch.zeros_like(side) if start is None else start
+        residual = side if start is None else side - self._stiffness.forces(fields, none)[0]
+        norm = norm_of(residual, self._medium.solve(residual))
+        while (norm > target).any():
+            scale = torch.where(norm > target, norm, 1.0)
+            reached = torch.where(norm > target, (0.7 * target / scale).clamp(min=SINGLE), torch.inf)
+            inner = conjugate_gradients(
+                lambda x: self._single.forces(x, none_single)[0],
+                self._medium.solve,
+                (residual / wide(scale, residual)).float(),
+                None,
+                reached.float(),
+            )
+            self._count(inner)
+            better = fields + wide(scale, fields) * inner.fields
+            residual = side - self._stiffness.forces(better, none)[0]
+            previous, norm = norm, norm_of(residual, self._medium.solve(residual))
+            if not inner.definite.all() or not bool((norm <= torch.maximum(0.1 * previous, target)).all()):
+                apply = lambda x: self._stiffness.forces(x, none)[0]  # noqa: E731
+                solution = conjugate_gradients(apply, self._medium.solve, side, fields, target)
+                self._count(solution)
+                return solution
+            fields = better
+        return Solution(fields, residual, norm, torch.ones_like(norm, dtype=torch.bool), 0)
+
+    def _count(self, solution: Solution) -> None:
+        cells, sides = solution.norm.shape
+        self.counters["conjugate_gradient_iterations"] += solution.iterations * cells * sides
 
 
 def _largest(values: FloatArray) -> float:

@@ -34,7 +34,7 @@ class ReferenceMedium:
         self._products = torch.tensor(_products_of_derivatives(grid), device=device)
         trace = self._products.diagonal(dim1=0, dim2=1).sum(dim=-1)
         self._energetic = trace > NULL * trace.max()
-        self._inverse = torch.empty(0)
+        self._inverse: dict[torch.dtype, Tensor] = {}
 
     def average(self, tangents: Sequence[FloatArray]) -> None:
         """Take the medium from the tangents of the cells, each (q, nx, ny, kept, nz)."""
@@ -45,16 +45,17 @@ class ReferenceMedium:
         identity = torch.eye(symbol.shape[1], dtype=symbol.dtype, device=symbol.device)
         symbol = torch.where(self._energetic, symbol, identity[..., None])
         inverse = torch.where(self._energetic, _inverse(symbol), 0.0)
-        self._inverse = inverse.repeat_interleave(2, dim=-1)  # for real and imaginary parts
+        inverse = inverse.repeat_interleave(2, dim=-1)  # for real and imaginary parts
+        self._inverse = {real: inverse.to(real) for real in (torch.float64, torch.float32)}
 
     def solve(self, forces: Tensor) -> Tensor:
         """Fields (c, k, block size, nx, ny, nz) whose forces in the medium are `forces`, without modes of no energy."""
         spectrum = torch.fft.rfftn(forces, dim=(-3, -2, -1))
         parts = torch.view_as_real(spectrum).flatten(-4)
-        solved = torch.zeros_like(parts)
+        solved, inverse = torch.zeros_like(parts), self._inverse[forces.dtype]
         for i in range(parts.shape[2]):
             for j in range(parts.shape[2]):
-                solved[:, :, i].addcmul_(self._inverse[:, None, i, j], parts[:, :, j])
+                solved[:, :, i].addcmul_(inverse[:, None, i, j], parts[:, :, j])
         fields = torch.view_as_complex(solved.reshape(*spectrum.shape, 2))
         return torch.fft.irfftn(fields, s=self._box, dim=(-3, -2, -1))
 

@@ -7,22 +7,29 @@ step runs over a whole row of voxels at once, which the compiler turns into vect
 
 import numpy as np
 from numba import types
+from numba.core.typing import Signature
 
 from materials.compilation import jit, kernel
-
-_i8 = types.int64
-_f8 = types.float64
-_i8_1d = types.Array(types.int64, 1, "C")
-_i8_2d = types.Array(types.int64, 2, "C")
-_f8_1d = types.Array(types.float64, 1, "C")
-_f8_2d = types.Array(types.float64, 2, "C")
-_f8_5d = types.Array(types.float64, 5, "C")
 
 
 @jit
 def _combine(c0, r0, c1, r1, c2, r2, c3, r3, source, row, target):  # type: ignore[no-untyped-def]
     for z in range(source.shape[1]):
         target[row, z] = (c0 * source[r0, z] + c1 * source[r1, z]) + (c2 * source[r2, z] + c3 * source[r3, z])
+
+
+@jit
+def _add_and_subtract(source, target):  # type: ignore[no-untyped-def]
+    """Sum of four rows, their differences along the first and the second axis, and the difference of differences."""
+    n = source.shape[1]
+    for z in range(n):
+        target[0, z] = (source[0, z] + source[1, z]) + (source[2, z] + source[3, z])
+    for z in range(n):
+        target[1, z] = (source[1, z] - source[0, z]) + (source[3, z] - source[2, z])
+    for z in range(n):
+        target[2, z] = (source[2, z] - source[0, z]) + (source[3, z] - source[1, z])
+    for z in range(n):
+        target[3, z] = (source[0, z] - source[1, z]) + (source[3, z] - source[2, z])
 
 
 @jit
@@ -55,9 +62,17 @@ def _to_nodes(sums, differences, voxels, r, nodes):  # type: ignore[no-untyped-d
 
 
 @jit
-def _add_to_nodes(c1, c2, c3, rows, forces, k, i, x, y):  # type: ignore[no-untyped-def]
-    for z in range(forces.shape[4]):
-        forces[k, i, x, y, z] += (rows[0, z] + c1 * rows[1, z]) + (c2 * rows[2, z] + c3 * rows[3, z])
+def _distribute(source, forces, k, i, x, next_x, y, next_y):  # type: ignore[no-untyped-def]
+    """The transpose of `_add_and_subtract`, to four rows of nodes."""
+    n = source.shape[1]
+    for z in range(n):
+        forces[k, i, x, y, z] += (source[0, z] - source[1, z]) + (source[3, z] - source[2, z])
+    for z in range(n):
+        forces[k, i, next_x, y, z] += (source[0, z] + source[1, z]) - (source[2, z] + source[3, z])
+    for z in range(n):
+        forces[k, i, x, next_y, z] += (source[0, z] - source[1, z]) + (source[2, z] - source[3, z])
+    for z in range(n):
+        forces[k, i, next_x, next_y, z] += (source[0, z] + source[1, z]) + (source[2, z] + source[3, z])
 
 
 @jit
@@ -66,24 +81,7 @@ def _others(axis):  # type: ignore[no-untyped-def]
     return (1 if axis == 0 else 0), (1 if axis == 2 else 2)
 
 
-@kernel(
-    types.void(
-        _i8,  # first axis
-        _f8_2d,  # points
-        _f8_1d,  # scale
-        _f8,  # volume of a point
-        _i8_1d,  # first
-        _i8_1d,  # second
-        _f8_1d,  # factor
-        _i8_2d,  # position
-        _f8_5d,  # tangent
-        _f8_2d,  # gradients
-        _f8_5d,  # fields
-        _f8_5d,  # forces
-        _f8_2d,  # flux sums
-    )
-)
-def tangent_forces(  # type: ignore[no-untyped-def]
+def _tangent_forces(  # type: ignore[no-untyped-def]
     first_axis,
     points,
     scale,
@@ -109,13 +107,13 @@ def tangent_forces(  # type: ignore[no-untyped-def]
     n_points, g, d = len(points), factor.size, 3 - first_axis
     bilinear = n_points > 1
     n_rows = 4 if bilinear else 3
-    corners = np.empty((4, nz))
-    nodes = np.zeros((4, nz + 1))
-    modes = np.zeros((block_size * 8, nz))
-    mode_forces = np.zeros((block_size * 8, nz))
-    derivatives = np.empty((block_size * d, nz))
-    strain = np.empty((g, nz))
-    stress = np.empty((g, nz))
+    corners = np.empty((4, nz), fields.dtype)
+    nodes = np.zeros((4, nz + 1), fields.dtype)
+    modes = np.zeros((block_size * 8, nz), fields.dtype)
+    mode_forces = np.zeros((block_size * 8, nz), fields.dtype)
+    derivatives = np.empty((block_size * d, nz), fields.dtype)
+    strain = np.empty((g, nz), fields.dtype)
+    stress = np.empty((g, nz), fields.dtype)
     forces[:] = 0.0
     flux_sums[:] = 0.0
 
@@ -133,11 +131,7 @@ def tangent_forces(  # type: ignore[no-untyped-def]
                         corners[2, z] = fields[k, i, x, next_y, z]
                     for z in range(nz):
                         corners[3, z] = fields[k, i, next_x, next_y, z]
-                    _combine(1.0, 0, 1.0, 1, 1.0, 2, 1.0, 3, corners, 0, nodes)
-                    _combine(-1.0, 0, 1.0, 1, -1.0, 2, 1.0, 3, corners, 1, nodes)
-                    _combine(-1.0, 0, -1.0, 1, 1.0, 2, 1.0, 3, corners, 2, nodes)
-                    if bilinear:
-                        _combine(1.0, 0, -1.0, 1, -1.0, 2, 1.0, 3, corners, 3, nodes)
+                    _add_and_subtract(corners, nodes)
                     for m in range(n_rows):
                         _to_voxels(m, nodes, 8 * i + m, 8 * i + 4 + m, modes)
                 mode_forces[:] = 0.0
@@ -178,10 +172,8 @@ def tangent_forces(  # type: ignore[no-untyped-def]
                             kept = position[r, s]
                             for z in range(nz):
                                 stress[r, z] += tangent[q, x, y, kept, z] * strain[s, z]
-                        total = 0.0
                         for z in range(nz):
-                            total += stress[r, z]
-                        flux_sums[k, r] += point_volume * total
+                            flux_sums[k, r] += point_volume * stress[r, z]
                     derivatives[:] = 0.0
                     for r in range(g):
                         c = point_volume * factor[r]
@@ -205,7 +197,33 @@ def tangent_forces(  # type: ignore[no-untyped-def]
                     if not bilinear:
                         for z in range(nz):
                             corners[3, z] = 0.0
-                    _add_to_nodes(-1.0, -1.0, 1.0, corners, forces, k, i, x, y)
-                    _add_to_nodes(1.0, -1.0, -1.0, corners, forces, k, i, next_x, y)
-                    _add_to_nodes(-1.0, 1.0, -1.0, corners, forces, k, i, x, next_y)
-                    _add_to_nodes(1.0, 1.0, 1.0, corners, forces, k, i, next_x, next_y)
+                    _distribute(corners, forces, k, i, x, next_x, y, next_y)
+
+
+def _signature(real: types.Float) -> Signature:
+    """The arguments of `_tangent_forces` in one precision."""
+    vector, matrix, field = (types.Array(real, rank, "C") for rank in (1, 2, 5))
+    index, places = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
+    arguments = (
+        types.int64,  # first axis
+        matrix,  # points
+        vector,  # scale
+        real,  # volume of a point
+        index,  # first
+        index,  # second
+        vector,  # factor
+        places,  # position
+        field,  # tangent
+        matrix,  # gradients
+        field,  # fields
+        field,  # forces
+        matrix,  # flux sums
+    )
+    return types.void(*arguments)
+
+
+tangent_forces = {
+    np.dtype(np.float64): kernel(_signature(types.float64))(_tangent_forces),
+    np.dtype(np.float32): kernel(_signature(types.float32))(_tangent_forces),
+}
+"""`_tangent_forces` by precision."""

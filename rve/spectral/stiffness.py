@@ -1,10 +1,11 @@
 """The stiffness of the cells of a batch as an operator on nodal fields: on the host, or by torch on any device."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from materials.measures import FloatArray
@@ -15,8 +16,6 @@ from rve.spectral.stencil import tangent_forces
 
 class Stiffness(Protocol):
     """Linearised forces and fluxes of c cells with k nodal fields each."""
-
-    device: torch.device
 
     def hold(self, tangents: Sequence[FloatArray]) -> None:
         """Take the tangents C of the cells, each (q, nx, ny, kept, nz); arrays on the host are not copied."""
@@ -30,42 +29,51 @@ class Stiffness(Protocol):
 class HostStiffness:
     """By the compiled stencil."""
 
-    def __init__(self, cell: SpectralCell) -> None:
+    def __init__(self, cell: SpectralCell, real: type[np.floating[Any]] = np.float64) -> None:
+        """`real` is the precision: that of the fields it is applied to."""
         grid, packing = cell.grid, cell.packing
         scale = np.zeros(3)
         scale[grid.first_axis :] = 0.25 / grid.spacing
-        self.device = torch.device("cpu")
-        pairs = (packing.first, packing.second, packing.factor, packing.position)
-        self._arguments = (grid.first_axis, grid.points, scale, grid.point_volume, *pairs)
-        self._tangents: list[FloatArray] = []
+        self._real = np.dtype(real)
+        self._arguments = (
+            grid.first_axis,
+            grid.points.astype(real),
+            scale.astype(real),
+            real(grid.point_volume),
+            packing.first,
+            packing.second,
+            packing.factor.astype(real),
+            packing.position,
+        )
+        self._tangents: list[NDArray[np.floating[Any]]] = []
 
     def hold(self, tangents: Sequence[FloatArray]) -> None:
         """See `Stiffness`."""
-        self._tangents = list(tangents)
+        self._tangents = [tangent.astype(self._real, copy=False) for tangent in tangents]
 
     def forces(self, fields: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
         """See `Stiffness`."""
         forces, fluxes = torch.empty_like(fields), torch.empty_like(gradients)
         arrays = (gradients.numpy(), fields.numpy(), forces.numpy(), fluxes.numpy())
         for tangent, gradient, field, force, flux in zip(self._tangents, *arrays, strict=True):
-            tangent_forces(*self._arguments, tangent, gradient, field, force, flux)
+            tangent_forces[self._real](*self._arguments, tangent, gradient, field, force, flux)
         return forces, fluxes
 
 
 class TorchStiffness:
     """By gathering the corners of all voxels, in torch."""
 
-    def __init__(self, cell: SpectralCell, device: torch.device) -> None:
-        self.device = device
-        self._matrices = torch.tensor(gradient_matrices(cell), device=device)
+    def __init__(self, cell: SpectralCell, device: torch.device, real: torch.dtype = torch.float64) -> None:
+        """`real` is the precision: that of the fields it is applied to."""
+        self._matrices = torch.tensor(gradient_matrices(cell), device=device, dtype=real)
         self._position = torch.tensor(cell.packing.position, device=device)
         self._corners = [tuple(int(offset) for offset in corner) for corner in cell.grid.corners]
         self._point_volume = cell.grid.point_volume
-        self._tangent = torch.empty(0, device=device)
+        self._tangent = torch.empty(0, device=device, dtype=real)
 
     def hold(self, tangents: Sequence[FloatArray]) -> None:
         """See `Stiffness`."""
-        held = torch.from_numpy(np.stack(tangents)).to(self.device)
+        held = torch.from_numpy(np.stack(tangents)).to(self._tangent)
         self._tangent = held.movedim(4, 2).flatten(3)
 
     def forces(self, fields: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:

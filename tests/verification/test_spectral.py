@@ -245,6 +245,7 @@ def test_linear_systems_of_torch_alone_give_the_same(integration: Integration) -
     measure, labels, laws = Measure(Physics.SMALL_STRAIN, 2), random_labels(2), pair_of_laws(Physics.SMALL_STRAIN)
     host, device = (spectral(measure, labels, laws, integration, n_points=2) for _ in range(2))
     device._solver._stiffness = TorchStiffness(device.cell, torch.device("cpu"))
+    device._solver._single = TorchStiffness(device.cell, torch.device("cpu"), torch.float32)
     for step, gradient in enumerate(random_path(measure, 0.03, 4, seed=8)):
         gradients = np.stack([gradient, 1e-3 * gradient])
         one, two = host.evaluate(gradients, 1.0), device.evaluate(gradients, 1.0)
