@@ -145,6 +145,7 @@ def homogenize(
         raise BadInput(f"{picture}: pictures are PNG files, name a .png for --picture")
     import json
 
+    from solver.cell_description import describe_cell
     from solver.homogenization import PathNotConverged, homogenize_case
     from solver.results.atomic import write_text
 
@@ -160,6 +161,7 @@ def homogenize(
             print(text, flush=True)
         else:
             write_text(out, text + "\n")
+            print(f"{describe_cell(result)}\nWritten: {out}", flush=True)
         return code
 
     return _on_root(follow_the_path)

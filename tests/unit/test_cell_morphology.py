@@ -89,6 +89,9 @@ def test_homogenize_prints_and_draws_the_cell(tmp_path: Path, capsys: pytest.Cap
     cell.write_text(CELL, encoding="utf-8")
     picture = tmp_path / "cell.png"
     assert execute(["homogenize", str(cell), "--out", str(tmp_path / "out.json"), "--picture", str(picture)]) == 0
+    said = capsys.readouterr().out
+    assert "  inclusion  volume fraction 0.4, 2 pieces, nearest neighbours 1 to 1 away, 1 on average\n" in said
+    assert "  matrix     volume fraction 0.6\n" in said
     descriptors = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["descriptors"]
     assert descriptors["volume_fraction_inclusion"] == pytest.approx(0.4, rel=1e-10)
     assert descriptors["nearest_neighbour_distance"]["inclusion"]["mean"] == pytest.approx(1.0, abs=1e-6)

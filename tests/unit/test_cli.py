@@ -195,7 +195,9 @@ def test_homogenize_conduction(tmp_path: Path, capsys: pytest.CaptureFixture[str
     file.write_text(text, encoding="utf-8")
     out = tmp_path / "cell.json"
     assert execute(["homogenize", str(file), "--out", str(out)]) == DONE
-    assert capsys.readouterr().out == ""
+    said = capsys.readouterr().out
+    assert "  stiff  volume fraction 0.25\n" in said
+    assert said.endswith(f"Written: {out}\n")
     result = json.loads(out.read_text(encoding="utf-8"))
     across, along = 1 / (0.25 / 4 + 0.75 / 1), 0.25 * 4 + 0.75 * 1
     assert result["volume"] == pytest.approx(1.0)
