@@ -1,8 +1,9 @@
 """Whole macroscopic increments of an elastoplastic plate: what the schemes for its cells bring.
 
 The load of `cases/plate_hole_j2.yaml` (pull, unload, pull again) is applied by plain nested Newton, by nested Newton
-with predictor and elastic shortcut, and by the monolithic scheme with both. Increments are sorted by the share of cells
-in which some point flows. Times are CPU seconds, macroscopic part included: medians over alternating runs.
+with predictor, elastic shortcut and factors that serve more than one linearisation, and by the monolithic scheme with
+all of them. Increments are sorted by the share of cells in which some point flows. Times are CPU seconds, macroscopic
+part included: medians over alternating runs.
 
     OMP_NUM_THREADS=1 python3 benchmarks/increments.py [--cell 8] [--steps 48] [--repeat 5] [--out FILE.json]
 """
@@ -28,7 +29,12 @@ from solver.records import IncrementRecord, IterationRecord
 
 CASE = Path(__file__).parent.parent / "cases" / "plate_hole_j2.yaml"
 SCHEMES = {
-    "plain nested": ("scheme=nested", "cell.predictor=false", "cell.elastic_shortcut=false"),
+    "plain nested": (
+        "scheme=nested",
+        "cell.predictor=false",
+        "cell.elastic_shortcut=false",
+        "cell.reuse_factor=false",
+    ),
     "nested": ("scheme=nested",),
     "monolithic": ("scheme=monolithic",),
 }

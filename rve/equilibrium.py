@@ -28,7 +28,8 @@ class EquilibriumSolver:
         self.cell = cell
         self.settings = settings
         self.counters = counters
-        self._factorization = LaggedFactorization(cell, g, counters, settings.direct_solver)
+        solver, reuse = settings.direct_solver, settings.reuse_factor
+        self._factorization = LaggedFactorization(cell, g, counters, solver, reuse)
         self._assembly = Assembly(cell, self._factorization.values)
         self._stiffness = 0.0
         self._correction = np.zeros(n)

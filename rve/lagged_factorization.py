@@ -26,9 +26,19 @@ class LaggedFactorization:
     1963), at a fraction of what a factorisation costs. Where that would take more than a few solves, K is factorised.
     """
 
-    def __init__(self, cell: Cell, n_sides: int, counters: Counter[str], direct_solver: DirectSolver = "auto") -> None:
-        """For blocks of `n_sides` right-hand sides; `counters` receives factorisations and refinements."""
-        self._cell = cell
+    def __init__(
+        self,
+        cell: Cell,
+        n_sides: int,
+        counters: Counter[str],
+        direct_solver: DirectSolver = "auto",
+        reuse: bool = True,
+    ) -> None:
+        """For blocks of `n_sides` right-hand sides; `counters` receives factorisations and refinements.
+
+        Without `reuse` every change is factorised.
+        """
+        self._cell, self._reuse = cell, reuse
         self._inner = cell_factorization(cell, n_sides, counters, direct_solver)
         self._counters = counters
         self.values = self._inner.values
@@ -79,7 +89,7 @@ class LaggedFactorization:
     def _renew(self) -> None:
         self._serves = False
         self._inner.refactor()
-        self._serves = self._current = True
+        self._serves, self._current = self._reuse, True
 
     def _refined(self, sides: FloatArray, solutions: FloatArray, accuracy: float) -> bool:
         """Improve first solutions until they are accurate; false as soon as that would take too long."""

@@ -20,3 +20,5 @@ class NewtonSettings(NamedTuple):
     direct_solver: DirectSolver = "auto"
     """Library that factorises the stiffness. `auto` is CHOLMOD where PETSc has it, else MUMPS; with `cholmod`, too,
     MUMPS factorises what is not positive definite."""
+    reuse_factor: bool = True
+    """Whether a factor serves later linearisations of a solve, where refined solutions cost less than a new one."""

@@ -37,6 +37,8 @@ class CellNewtonSection(Section):
     """Start from the last sensitivity of the fluctuation; `false` only to measure what it brings."""
     elastic_shortcut: bool = True
     """Answer cells that stay elastic without a factorisation; `false` only to measure what it brings."""
+    reuse_factor: bool = True
+    """Factorise only where refining solutions of the last factor would cost more; `false` only to measure that."""
     direct_solver: DirectSolver = "auto"
     """Library that factorises the stiffness; auto: CHOLMOD where PETSc has it, else MUMPS."""
 
@@ -48,6 +50,7 @@ class CellNewtonSection(Section):
             predictor=self.predictor,
             elastic_shortcut=self.elastic_shortcut,
             direct_solver=self.direct_solver,
+            reuse_factor=self.reuse_factor,
         )
 
 
