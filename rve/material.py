@@ -7,7 +7,8 @@ from materials.measures import FloatArray
 from rve.cell import Cell
 from rve.cell_material import CellMaterial
 from rve.cell_solver import CellSolver
-from rve.micro_field import MicroField, micro_field
+from rve.localized import MicroField
+from rve.micro_field import micro_field
 from rve.newton_settings import NewtonSettings
 
 LOOSE = (1e-1, 1e-2, 1e-6)

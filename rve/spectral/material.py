@@ -7,9 +7,11 @@ from materials.interface import Response, Status
 from materials.measures import FloatArray
 from rve.cell_material import CellMaterial
 from rve.instance import Instance
+from rve.localized import MicroField
 from rve.newton_settings import NewtonSettings
 from rve.spectral.cell import SpectralCell
 from rve.spectral.equilibrium import EquilibriumSolver
+from rve.spectral.localization import micro_field
 
 BATCH = {"cpu": 2**20, "cuda": 2**28}
 """Doubles of tangents at points that are solved together: what a cache holds, and what a graphics processor fills."""
@@ -68,3 +70,8 @@ class SpectralMaterial(CellMaterial):
                 rve.sensitivity[:] = rest.sensitivity
         rve.predict(gradient)
         return rve
+
+    def localize(self, point: int) -> MicroField:
+        """Micro-fields of the RVE at local `point`, in its committed state; see `RveMaterial.localize`."""
+        committed = [state[point] for state in self._committed]
+        return micro_field(self.cell, self._gradient[point], 0.0, self._fluctuation[point], committed)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from materials.measures import FloatArray, Physics
-from rve.micro_field import MicroField
+from rve.localized import MicroField
 from solver.case.errors import WrongValue
 from solver.macro_problem import MacroProblem
 from solver.records import IncrementRecord, IterationRecord

@@ -7,7 +7,7 @@ from mpi4py import MPI
 
 from materials.interface import Kind, Material
 from materials.measures import FloatArray
-from rve.micro_field import MicroField
+from rve.localized import MicroField
 from solver.macro_problem import MacroProblem
 
 LARGEST = "largest_flux"

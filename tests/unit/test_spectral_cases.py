@@ -87,6 +87,7 @@ def test_a_run_gives_the_reactions_of_finite_elements(tmp_path: Path) -> None:
         case = write(tmp_path, PLATE, ("method: fft", f"method: {method}"))
         assert execute(["run", str(case), "--out", str(tmp_path / method), "--quiet"]) == DONE
         reactions.append(np.genfromtxt(tmp_path / method / "reactions.csv", delimiter=",", names=True))
+        assert any((tmp_path / method / "localization").iterdir())
     assert reactions[0].dtype.names == reactions[1].dtype.names
     for name in reactions[0].dtype.names or ():
         np.testing.assert_allclose(reactions[0][name], reactions[1][name], rtol=1e-7, atol=1e-7)

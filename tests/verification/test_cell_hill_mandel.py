@@ -8,7 +8,7 @@ import pytest
 from materials.measures import FloatArray, Measure, Physics
 from meshes.cells.periodicity import on_faces
 from rve.boundary_conditions import BOUNDARY_CONDITIONS
-from rve.micro_field import MicroField
+from rve.localized import MicroField
 from tests.verification.cell_examples import CELLS
 from tests.verification.cells import PLASTIC, SOFT, STIFF, evaluate_one, make_cell, random_path, relative_error
 

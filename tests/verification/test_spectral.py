@@ -138,6 +138,30 @@ def test_tangent_is_the_derivative_of_the_flux(physics: Physics, dimension: int,
 
 
 @pytest.mark.parametrize("integration", BOTH)
+@pytest.mark.parametrize(("physics", "dimension"), EVERY)
+def test_hill_mandel(physics: Physics, dimension: int, integration: Integration) -> None:
+    measure = Measure(physics, dimension)
+    cell = spectral(measure, random_labels(dimension), pair_of_laws(physics), integration)
+    gradient = measure.rest + 0.02 * np.random.default_rng(4).uniform(-1, 1, measure.size)
+    flux = evaluate_one(cell, gradient).flux[0]
+    cell.commit()
+    micro = cell.localize(0)
+    # The average of the flux from the forces on the boundary alone, which no average over the cell enters.
+    x = micro.points - micro.points.mean(axis=0)
+    tensor = np.einsum("ni,nj->ij", micro.nodal_forces, x) / cell.cell.volume
+    if physics is Physics.HEAT:
+        tensor = tensor[0]
+    elif physics is Physics.SMALL_STRAIN:
+        assert relative_error(tensor, tensor.T) < 1e-9
+    assert relative_error(measure.to_vector(tensor), flux) < 1e-9
+    interior = (micro.points > 1e-9).all(axis=1) & (micro.points < np.array(cell.cell.grid.size) - 1e-9).all(axis=1)
+    assert np.abs(micro.nodal_forces[interior]).max() < 1e-9 * np.abs(micro.nodal_forces).max()
+    volume = cell.cell.volume / cell.cell.grid.n_voxels
+    assert relative_error(micro.gradient.sum(axis=0) * volume / cell.cell.volume, gradient) < 1e-9
+    assert relative_error(micro.flux.sum(axis=0) * volume / cell.cell.volume, flux) < 1e-9
+
+
+@pytest.mark.parametrize("integration", BOTH)
 def test_plane_strain_is_the_response_of_a_slice(integration: Integration) -> None:
     plane, space = (Measure(Physics.SMALL_STRAIN, dimension) for dimension in (2, 3))
     labels = random_labels(2)
@@ -241,7 +265,7 @@ def test_failure_is_a_status_and_leaves_the_committed_state() -> None:
 
 @pytest.mark.parametrize("integration", BOTH)
 def test_linear_systems_of_torch_alone_give_the_same(integration: Integration) -> None:
-    """What a graphics processor does, on the CPU: two cells at once, a history, one step with nothing but elasticity."""
+    """What a graphics processor does, on the CPU: two cells at once along a path, one of them elastic."""
     measure, labels, laws = Measure(Physics.SMALL_STRAIN, 2), random_labels(2), pair_of_laws(Physics.SMALL_STRAIN)
     host, device = (spectral(measure, labels, laws, integration, n_points=2) for _ in range(2))
     device._solver._stiffness = TorchStiffness(device.cell, torch.device("cpu"))
@@ -254,3 +278,34 @@ def test_linear_systems_of_torch_alone_give_the_same(integration: Integration) -
         assert relative_error(one.tangent, two.tangent) < 1e-8
         host.commit()
         device.commit()
+
+
+@pytest.mark.parametrize(("physics", "dimension"), EVERY)
+def test_micro_fields_are_those_of_finite_elements(physics: Physics, dimension: int, tmp_path: Path) -> None:
+    measure, labels, laws = Measure(physics, dimension), random_labels(dimension), pair_of_laws(physics)
+    gradient = measure.rest + 0.02 * np.random.default_rng(9).uniform(-1, 1, measure.size)
+    fields = []
+    for cell in (spectral(measure, labels, laws, Integration.FULL), finite_elements(measure, labels, laws, tmp_path)):
+        evaluate_one(cell, gradient)
+        cell.commit()
+        fields.append(cell.localize(0))
+    orders, corners = [], []
+    for field in fields:
+        vertices = field.points[field.cells]
+        orders.append(np.lexsort(np.round(vertices.mean(axis=1), 9).T))
+        corners.append(vertices[orders[-1]])
+    mine, other = fields
+    np.testing.assert_allclose(*corners, atol=1e-12)  # the same vertices in the same order within an element
+    np.testing.assert_array_equal(mine.phase[orders[0]], other.phase[orders[1]])
+    assert mine.element == other.element
+    assert mine.state.keys() == other.state.keys()
+    pairs = [(mine.gradient, other.gradient), (mine.flux, other.flux)]
+    pairs += [(values, other.state[name]) for name, values in mine.state.items()]
+    if mine.out_of_plane is not None and other.out_of_plane is not None:
+        pairs.append((mine.out_of_plane, other.out_of_plane))
+    for one, two in pairs:
+        scale = np.nanmax(np.abs(two))
+        np.testing.assert_allclose(one[orders[0]], two[orders[1]], rtol=0, atol=1e-7 * scale)
+    values = [field.values[field.cells[order]] for field, order in zip(fields, orders, strict=True)]
+    shift = (values[0] - values[1]).mean(axis=(0, 1))
+    np.testing.assert_allclose(values[0] - shift, values[1], rtol=0, atol=1e-7 * np.abs(values[1]).max())
