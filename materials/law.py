@@ -41,7 +41,9 @@ class Law(ABC):
     state_layout: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Name and shape of each state variable, in the order in which they fill the flat state vector.
 
-    A law whose parameters decide how many there are gives each instance its own in `__post_init__`.
+    Where the last axis has length 6 it holds symmetric tensors as Mandel vectors, where the last two have length 3
+    tensors: that is how localised cells show them. A law whose parameters decide how many there are gives each instance
+    its own in `__post_init__`.
     """
     point: ClassVar[Callable[..., int]]
     """The point function (`materials.compilation.point_law`), wrapped in `staticmethod`."""

@@ -10,15 +10,13 @@ import argparse
 import io
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from solver.report.field_pictures import Field, deformation_scale, draw_field
+from solver.report.quantities import flux_field
 from solver.report.run_data import RunData, Snapshot, read_run
 from solver.report.style import COLOUR_MAPS, figure_style
-from solver.results.point_fields import von_mises
 
 CASES = Path(__file__).parents[2] / "cases"
 BOXES = ((330, 230), (230, 230))
@@ -30,18 +28,10 @@ def field_of(snapshot: Snapshot) -> Field:
     """What a mesh is coloured by: temperature in the part, stress or heat flux otherwise."""
     if "temperature" in snapshot.nodal and "phase" not in snapshot.cellwise:
         return Field("temperature", snapshot.nodal["temperature"], True, COLOUR_MAPS["temperature"])
-    return Field(*_flux(snapshot), False, COLOUR_MAPS["flux"])
-
-
-def _flux(snapshot: Snapshot) -> tuple[str, NDArray[np.float64]]:
-    fields, d = snapshot.cellwise, snapshot.dimension
-    if "heat_flux" in fields:
-        return "heat flux", np.linalg.norm(fields["heat_flux"], axis=1)
-    if "stress" in fields and np.isfinite(fields["stress"]).all():
-        return "von Mises stress", von_mises(fields["stress"].reshape(-1, 3, 3))
-    name = "stress" if "stress" in fields else "first_piola_kirchhoff"
-    tensor = fields[name].reshape(-1, 3, 3)[:, :d, :d]
-    return "norm of the stress", np.linalg.norm(tensor, axis=(1, 2))
+    field = flux_field(snapshot)
+    if field is None:
+        raise SystemExit(f"{snapshot.name} has no flux to be coloured by")
+    return field
 
 
 def thumbnail(run: RunData) -> Image.Image:
