@@ -10,9 +10,7 @@ from rve.elastic_shortcut import ElasticShortcut, available
 from rve.equilibrium import EquilibriumSolver
 from rve.instance import Instance
 from rve.newton_settings import NewtonSettings
-
-SMALLEST_STEP = 1.0 / 64.0
-"""Share of the increment below which the way to it is not divided any more."""
+from rve.small_steps import lead_in_steps
 
 
 class Answer(NamedTuple):
@@ -48,7 +46,9 @@ class CellSolver:
             rve.predict(gradient)
         equilibrium = self._equilibrium.solve(rve, gradient, dt, loose)
         if not equilibrium.converged:
-            equilibrium = self._in_steps(rve, gradient, dt, equilibrium)
+            equilibrium = lead_in_steps(
+                lambda target: self._equilibrium.solve(rve, target, dt), rve, gradient, equilibrium, self._counters
+            )
         if not equilibrium.converged:
             rve.start_over()
             return Answer(equilibrium, None)
@@ -59,36 +59,3 @@ class CellSolver:
         if self._shortcut is None and self._settings.elastic_shortcut and available(self._cell):
             self._shortcut = ElasticShortcut(self._cell, self._settings, self._counters)
         return self._shortcut
-
-    def _in_steps(self, rve: Instance, gradient: FloatArray, dt: float, failure: Equilibrium) -> Equilibrium:
-        """Lead the fluctuation to `gradient` along ḡ_c + s (ḡ − ḡ_c), 0 < s ≤ 1, in steps that shrink on failure.
-
-        Every step is one increment from the committed state, so that the last one is the increment asked for and its
-        tangent is consistent; the steps before it only show the way. Returns the last outcome, or the worst one if even
-        small steps fail.
-        """
-        self._counters["cell_stepped"] += 1
-        done, step, iterations = 0.0, 1.0, failure.iterations
-        worst = failure
-        rve.start_over()
-        while step >= SMALLEST_STEP:
-            share = min(1.0, done + step)
-            target = rve.gradient + share * (gradient - rve.gradient)
-            before = rve.last_fluctuation.copy()
-            rve.predict(target)
-            outcome = self._equilibrium.solve(rve, target, dt)
-            iterations += outcome.iterations
-            if outcome.converged:
-                if share == 1.0:
-                    return outcome._replace(iterations=iterations)
-                rve.last_gradient[:] = target
-                done, step = share, 2.0 * step
-                self._counters["cell_substeps"] += 1
-            else:
-                rve.last_fluctuation[:] = before
-                step *= 0.5
-                worst = outcome if outcome.residual >= worst.residual else worst
-        return worst._replace(
-            iterations=iterations,
-            reason=f"{worst.reason}; steps towards the gradient ended at {done:.3g} of the increment",
-        )

@@ -5,10 +5,12 @@ import torch
 
 from materials.interface import Response, Status
 from materials.measures import FloatArray
+from rve.answer import Condensed, Equilibrium
 from rve.cell_material import CellMaterial
 from rve.instance import Instance
 from rve.localized import MicroField
 from rve.newton_settings import NewtonSettings
+from rve.small_steps import lead_in_steps
 from rve.spectral.cell import SpectralCell
 from rve.spectral.equilibrium import EquilibriumSolver
 from rve.spectral.localization import micro_field
@@ -46,29 +48,40 @@ class SpectralMaterial(CellMaterial):
             rves = [self._start(point, gradient[point], dt) for point in points]
             outcomes = self._solver.solve(rves, gradient[points], dt)
             solved = [place for place, outcome in enumerate(outcomes) if outcome.converged]
-            answers = self._solver.condense([rves[place] for place in solved], solved, dt)
-            for place, answer in zip(solved, answers, strict=True):
+            answers = dict(zip(solved, self._solver.condense([rves[i] for i in solved], solved, dt), strict=True))
+            for place, (point, rve, outcome) in enumerate(zip(points, rves, outcomes, strict=True)):
+                answer = answers.get(place)
+                if answer is None:
+                    outcome, answer = self._in_steps(rve, gradient[point], dt, outcome)
                 if isinstance(answer, str):
-                    outcomes[place] = outcomes[place]._replace(converged=False, reason=answer)
-                    continue
-                point = points[place]
-                flux[point], tangent[point], out_of_plane[point] = answer
-                status[point] = Status.OK
-                rves[place].last_gradient[:] = gradient[point]
-            for point, rve, outcome in zip(points, rves, outcomes, strict=True):
-                self._outcomes[point] = outcome
-                if not outcome.converged:
+                    outcome = outcome._replace(converged=False, reason=answer)
                     rve.start_over()
+                else:
+                    flux[point], tangent[point], out_of_plane[point] = answer
+                    status[point] = Status.OK
+                    rve.last_gradient[:] = gradient[point]
+                self._outcomes[point] = outcome
         return Response(flux, tangent, status, dict.fromkeys(self.outputs, out_of_plane))
+
+    def _in_steps(
+        self, rve: Instance, gradient: FloatArray, dt: float, failure: Equilibrium
+    ) -> tuple[Equilibrium, Condensed | str]:
+        """Outcome and averages of an RVE that was not solved in one step, or in words why there are none."""
+        outcome = lead_in_steps(
+            lambda target: self._solver.solve([rve], target[None], dt)[0], rve, gradient, failure, self._counters
+        )
+        if not outcome.converged:
+            return outcome, outcome.reason
+        return outcome, self._solver.condense([rve], [0], dt)[0]
 
     def _start(self, point: int, gradient: FloatArray, dt: float) -> Instance:
         """The RVE at a point, its iterate predicted at `gradient` (g,)."""
         rve = self._instance(point)
-        if not rve.sensitivity.any():
-            rest = self._solver.rest(dt)
+        if self._solver.settings.predictor:
+            rest = None if rve.sensitivity.any() else self._solver.rest(dt)
             if rest is not None:
                 rve.sensitivity[:] = rest.sensitivity
-        rve.predict(gradient)
+            rve.predict(gradient)
         return rve
 
     def localize(self, point: int) -> MicroField:

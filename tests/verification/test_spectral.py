@@ -13,6 +13,7 @@ from materials.measures import FloatArray, Measure, Physics
 from meshes.cells import Voxels, build_cell_mesh
 from rve.cell import build_cell
 from rve.material import RveMaterial
+from rve.newton_settings import NewtonSettings
 from rve.spectral.cell import build_spectral_cell
 from rve.spectral.grid import Integration
 from rve.spectral.material import SpectralMaterial
@@ -33,10 +34,11 @@ def spectral(
     integration: Integration = Integration.REDUCED,
     size: tuple[float, ...] | None = None,
     n_points: int = 1,
+    settings: NewtonSettings = TIGHT,
 ) -> SpectralMaterial:
     named = {f"phase_{number}": one for number, one in enumerate(laws)}
     size = SIZES[measure.dimension] if size is None else size
-    material = SpectralMaterial(build_spectral_cell(labels, named, measure, size, integration), TIGHT)
+    material = SpectralMaterial(build_spectral_cell(labels, named, measure, size, integration), settings)
     material.bind(np.arange(n_points))
     return material
 
@@ -245,6 +247,18 @@ def test_an_elastic_cell_is_solved_once() -> None:
         evaluate_one(cell, np.full(6, scale * 1e-3))
         cell.commit()
     assert cell.statistics()["conjugate_gradient_iterations"] - solved < 0.1 * solved
+
+
+def test_steps_towards_the_gradient_are_one_increment() -> None:
+    measure, labels = Measure(Physics.FINITE_STRAIN, 2), random_labels(2)
+    gradient, laws = np.array([1.6, 1.2, 0.0, 0.7]), pair_of_laws(Physics.FINITE_STRAIN)
+    impatient = NewtonSettings(tolerance=1e-12, max_iterations=5)
+    led, patient = (spectral(measure, labels, laws, settings=settings) for settings in (impatient, TIGHT))
+    mine, exact = (evaluate_one(cell, gradient) for cell in (led, patient))
+    assert led.statistics()["cell_substeps"] >= 1
+    assert "cell_substeps" not in patient.statistics()
+    assert relative_error(mine.flux, exact.flux) < 1e-9
+    assert relative_error(mine.tangent, exact.tangent) < 1e-8
 
 
 def test_failure_is_a_status_and_leaves_the_committed_state() -> None:
