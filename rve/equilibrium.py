@@ -31,7 +31,6 @@ class EquilibriumSolver:
         solver, reuse = settings.direct_solver, settings.reuse_factor
         self._factorization = LaggedFactorization(cell, g, counters, solver, reuse)
         self._assembly = Assembly(cell, self._factorization.values)
-        self._stiffness = 0.0
         self._correction = np.zeros(n)
         self._candidate = np.zeros(n)
         self._provisional = False
@@ -48,9 +47,7 @@ class EquilibriumSolver:
         if not self._assemble(rve, gradient, dt, fluctuation):
             return Equilibrium(False, 0, np.inf, reference_force, f"{assembly.refusal}, at the first iterate")
         self._factorization.begin()
-        if self._stiffness == 0.0:
-            self._stiffness = largest(assembly.values)
-        rounding = round_off(self._stiffness, gradient, self.cell)
+        rounding = round_off(largest(assembly.values), gradient, self.cell)
         for iteration in range(1, settings.max_iterations + 1):
             reference_force = max(reference_force, assembly.absolute_force.max(initial=0.0))
             tolerance = max(settings.tolerance * reference_force, rounding)

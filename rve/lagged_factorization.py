@@ -1,6 +1,5 @@
 """Solves with a factor that may be older than the stiffness: refined, or renewed where that would not pay."""
 
-import math
 from collections import Counter
 
 import numpy as np
@@ -9,10 +8,12 @@ from scipy.sparse import csr_array
 from materials.measures import FloatArray
 from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell
+from rve.gmres import gmres
 from rve.newton_settings import DirectSolver
 
-REFINEMENTS = 3
-"""Solves with the old factor that cost less than a new one, in the plane; in space a new one costs still more."""
+ITERATIONS = {2: (3, 6), 3: (9, 18)}
+"""Iterations with the old factor that cost about half of a new one, by dimension: for a block of right-hand sides, and
+for a single one (benchmarks/krylov_cell.py)."""
 
 EXACT = 1e-12
 """Relative residual at which a refined solution counts as one of the present factor."""
@@ -21,9 +22,9 @@ EXACT = 1e-12
 class LaggedFactorization:
     """The factorisation of a cell kind, renewed only where the last factor no longer serves.
 
-    Towards the end of Newton's method the stiffness hardly changes. A solution with the factor K₀ before the last
-    correction is then improved by X ← X + K₀⁻¹ (B − K X) with the present stiffness K (iterative refinement, Wilkinson
-    1963), at a fraction of what a factorisation costs. Where that would take more than a few solves, K is factorised.
+    From one iteration of Newton's method to the next the stiffness changes less and less. A solution with the factor K₀
+    of an earlier one is then improved by minimal residuals with the present stiffness K (`gmres`), at a fraction of
+    what a factorisation costs. Where that would take too long, K is factorised.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class LaggedFactorization:
         """The present stiffness, to be assembled into."""
         n = cell.n_dofs
         self._stiffness = csr_array((self.values, cell.pattern.columns, cell.pattern.row_starts), shape=(n, n))
+        self._block_limit, self._single_limit = ITERATIONS[cell.measure.dimension]
         self._serves = False
         """Whether the factor is of a stiffness near the present one."""
         self._current = False
@@ -93,23 +95,25 @@ class LaggedFactorization:
 
     def _refined(self, sides: FloatArray, solutions: FloatArray, accuracy: float) -> bool:
         """Improve first solutions until they are accurate; false as soon as that would take too long."""
-        before, target = float(np.abs(sides).max()), accuracy * float(np.abs(sides).max())
-        correction = np.empty_like(solutions)
-        for number in range(REFINEMENTS + 1):
-            residual = np.ascontiguousarray(sides - (self._stiffness @ solutions.T).T)
-            for row in residual:
-                self._cell.remove_reactions(row)
-            size = float(np.abs(residual).max())
-            if size <= target:
-                return True
-            rate = size / before
-            if not rate < 1.0 or math.log(target / size) / math.log(rate) > REFINEMENTS - number:
-                return False
-            before = size
-            if len(sides) == 1:
-                self._inner.solve(residual[0], correction[0])
-            else:
-                self._inner.solve_block(residual, correction)
-            solutions += correction
-            self._counters["cell_refinements"] += 1
-        return False
+        limit = self._single_limit if len(sides) == 1 else self._block_limit
+        working = self._without_reactions(sides.copy())
+        found, iterations = gmres(self._multiply, self._precondition, working, solutions, accuracy, limit)
+        self._counters["cell_refinements"] += iterations
+        return found
+
+    def _multiply(self, vectors: FloatArray) -> FloatArray:
+        # faster than scipy's product with a block
+        return self._without_reactions(np.array([self._stiffness @ vector for vector in vectors]))
+
+    def _without_reactions(self, forces: FloatArray) -> FloatArray:
+        for row in forces:
+            self._cell.remove_reactions(row)
+        return forces
+
+    def _precondition(self, sides: FloatArray) -> FloatArray:
+        solutions = np.empty_like(sides)
+        if len(sides) == 1:
+            self._inner.solve(sides[0], solutions[0])
+        else:
+            self._inner.solve_block(sides, solutions)
+        return solutions
