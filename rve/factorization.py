@@ -49,12 +49,21 @@ class Factorization:
         self.size = pattern.row_starts.size - 1
         self.values = np.zeros(pattern.columns.size)
         self._definite = self._method(symmetric, definite=True) if self.size else None
+        self._analyse()
         self._indefinite: _Method | None = None
         self._current = self._definite
 
     def _method(self, symmetric: bool, definite: bool) -> "_Method":
         package = _package(self._direct_solver, symmetric and definite)
         return _Method(self._pattern, self.values, symmetric, definite, self._n_sides, package)
+
+    def _analyse(self) -> None:
+        """Factorise the unit matrix: PETSc would repeat an analysis whose first factorisation fails, and complain."""
+        if self._definite is not None:
+            rows = np.repeat(np.arange(self.size), np.diff(self._pattern.row_starts))
+            self.values[rows == self._pattern.columns] = 1.0
+            self._definite.refactor()
+            self.values.fill(0.0)
 
     def refactor(self) -> None:
         """Factorise the present `values`.
