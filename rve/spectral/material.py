@@ -15,7 +15,7 @@ from rve.spectral.cell import SpectralCell
 from rve.spectral.equilibrium import EquilibriumSolver
 from rve.spectral.localization import micro_field
 
-BATCH = {"cpu": 2**20, "cuda": 2**28}
+BATCH = {"cpu": 2**17, "cuda": 2**28}
 """Doubles of tangents at points that are solved together: what a cache holds, and what a graphics processor fills."""
 
 

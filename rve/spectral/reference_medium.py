@@ -18,6 +18,9 @@ from rve.spectral.grid import Grid
 NULL = 1e-20
 """Symbols smaller than this, relative to the largest, belong to modes without energy: translation and hourglasses."""
 
+FIELD_VALUES = {"cpu": 2**17, "cuda": 2**30}
+"""Values that are transformed together: what stays in a cache between the steps, and all that there are."""
+
 
 class ReferenceMedium:
     """The inverse stiffness of a homogeneous medium for each of c cells."""
@@ -50,9 +53,22 @@ class ReferenceMedium:
 
     def solve(self, forces: Tensor) -> Tensor:
         """Fields (c, k, block size, nx, ny, nz) whose forces in the medium are `forces`, without modes of no energy."""
+        inverse, size = self._inverse[forces.dtype], forces[0, 0].numel()
+        at_once = max(1, FIELD_VALUES[forces.device.type] // size)
+        cells = max(1, at_once // forces.shape[1])
+        fields = torch.empty_like(forces)
+        parts = zip(forces.split(cells), inverse.split(cells), fields.split(cells), strict=True)
+        for some_forces, some_inverse, some_fields in parts:
+            for few_forces, few_fields in zip(
+                some_forces.split(at_once, 1), some_fields.split(at_once, 1), strict=True
+            ):
+                few_fields.copy_(self._transformed(few_forces, some_inverse))
+        return fields
+
+    def _transformed(self, forces: Tensor, inverse: Tensor) -> Tensor:
         spectrum = torch.fft.rfftn(forces, dim=(-3, -2, -1))
         parts = torch.view_as_real(spectrum).flatten(-4)
-        solved, inverse = torch.zeros_like(parts), self._inverse[forces.dtype]
+        solved = torch.zeros_like(parts)
         for i in range(parts.shape[2]):
             for j in range(parts.shape[2]):
                 solved[:, :, i].addcmul_(inverse[:, None, i, j], parts[:, :, j])

@@ -114,8 +114,8 @@ def _tangent_forces(  # type: ignore[no-untyped-def]
     derivatives = np.empty((block_size * d, nz), fields.dtype)
     strain = np.empty((g, nz), fields.dtype)
     stress = np.empty((g, nz), fields.dtype)
+    columns = np.zeros((n_fields * g, nz), fields.dtype)
     forces[:] = 0.0
-    flux_sums[:] = 0.0
 
     for x in range(nx):
         next_x = x + 1 if x + 1 < nx else 0
@@ -173,7 +173,7 @@ def _tangent_forces(  # type: ignore[no-untyped-def]
                             for z in range(nz):
                                 stress[r, z] += tangent[q, x, y, kept, z] * strain[s, z]
                         for z in range(nz):
-                            flux_sums[k, r] += point_volume * stress[r, z]
+                            columns[k * g + r, z] += stress[r, z]
                     derivatives[:] = 0.0
                     for r in range(g):
                         c = point_volume * factor[r]
@@ -198,6 +198,10 @@ def _tangent_forces(  # type: ignore[no-untyped-def]
                         for z in range(nz):
                             corners[3, z] = 0.0
                     _distribute(corners, forces, k, i, x, next_x, y, next_y)
+
+    for k in range(n_fields):
+        for r in range(g):
+            flux_sums[k, r] = point_volume * columns[k * g + r].sum()
 
 
 def _signature(real: types.Float) -> Signature:
