@@ -10,7 +10,7 @@ from rve.assembly import Assembly
 from rve.cell import Cell
 from rve.factorization import SingularStiffness
 from rve.instance import Instance
-from rve.lagged_factorization import LaggedFactorization
+from rve.lagged_factorization import REUSE_FROM, LaggedFactorization
 from rve.newton_settings import NewtonSettings
 
 ROUND_OFF = 16.0 * float(np.finfo(float).eps)
@@ -29,7 +29,7 @@ class EquilibriumSolver:
         self.settings = settings
         self.counters = counters
         solver, reuse = settings.direct_solver, settings.reuse_factor
-        self._factorization = LaggedFactorization(cell, g, counters, solver, reuse)
+        self._factorization = LaggedFactorization(cell, g, counters, solver, reuse and n >= REUSE_FROM)
         self._assembly = Assembly(cell, self._factorization.values)
         self._correction = np.zeros(n)
         self._candidate = np.zeros(n)

@@ -15,6 +15,9 @@ ITERATIONS = {2: (3, 6), 3: (9, 18)}
 """Iterations with the old factor that cost about half of a new one, by dimension: for a block of right-hand sides, and
 for a single one (benchmarks/krylov_cell.py)."""
 
+REUSE_FROM = 1_000
+"""Dofs from which a factorisation costs more than the bookkeeping of the iterations."""
+
 EXACT = 1e-12
 """Relative residual at which a refined solution counts as one of the present factor."""
 
