@@ -61,14 +61,17 @@ def gmres(
 
 def _least_squares(hessenberg: FloatArray, starts: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Coefficients y (k, m) that minimise ‖β e₁ − H y‖ in every row, and what is left (k,)."""
-    k, rows, columns = hessenberg.shape
-    coefficients, lengths = np.zeros((k, columns)), np.zeros(k)
-    for row in range(k):
-        start = np.zeros(rows)
-        start[0] = starts[row]
-        coefficients[row] = np.linalg.lstsq(hessenberg[row], start)[0]
-        lengths[row] = np.linalg.norm(start - hessenberg[row] @ coefficients[row])
-    return coefficients, lengths
+    transposed = hessenberg.transpose(0, 2, 1)
+    gram = transposed @ hessenberg  # near the identity, as M⁻¹K is: no need for an orthogonal factorisation
+    diagonal = np.einsum("kii->ki", gram)
+    diagonal[diagonal == 0.0] = 1.0  # rows that have nothing left to do
+    coefficients = np.asarray(
+        np.linalg.solve(gram, starts[:, None, None] * hessenberg[:, 0, :, None]), dtype=np.float64
+    )
+    left = -(hessenberg @ coefficients)[:, :, 0]
+    left[:, 0] += starts
+    lengths: FloatArray = np.linalg.norm(left, axis=1)
+    return coefficients[:, :, 0], lengths
 
 
 def _normalised(vectors: FloatArray, lengths: FloatArray) -> FloatArray:
