@@ -250,7 +250,7 @@ def test_a_changed_recipe_is_refused(
 
 def test_failing_paths_are_kept_up_to_the_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     case, out = write_case(tmp_path, RUBBER), tmp_path / "data.h5"
-    hard = ("surrogates.net.sampling.range=8.0", "surrogates.net.sampling.paths=12", "solver.cell.max_iterations=5")
+    hard = ("surrogates.net.sampling.range=20.0", "surrogates.net.sampling.paths=12", "solver.cell.max_iterations=5")
     assert sample(case, out, *hard) == DONE
     said = capsys.readouterr().out
     dataset = Dataset.read(out)
