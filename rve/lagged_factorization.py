@@ -13,7 +13,11 @@ from rve.newton_settings import DirectSolver
 
 ITERATIONS = {2: (3, 6), 3: (9, 18)}
 """Iterations with the old factor that cost about half of a new one, by dimension: for a block of right-hand sides, and
-for a single one (benchmarks/krylov_cell.py)."""
+for a single one (benchmarks/krylov_cell.py). In space they grow as n^⅔ beyond `MANY` dofs, as the cost of a factor
+does in units of a solution with it (George 1973)."""
+
+MANY = 15_000
+"""Dofs n at which the cost of a factor in space begins to outgrow that of solutions, as measured."""
 
 REUSE_FROM = 1_000
 """Dofs from which a factorisation costs more than the bookkeeping of the iterations."""
@@ -49,7 +53,8 @@ class LaggedFactorization:
         """The present stiffness, to be assembled into."""
         n = cell.n_dofs
         self._stiffness = csr_array((self.values, cell.pattern.columns, cell.pattern.row_starts), shape=(n, n))
-        self._block_limit, self._single_limit = ITERATIONS[cell.measure.dimension]
+        growth = max(1.0, n / MANY) ** (2.0 / 3.0) if cell.measure.dimension == 3 else 1.0
+        self._block_limit, self._single_limit = (round(growth * limit) for limit in ITERATIONS[cell.measure.dimension])
         self._serves = False
         """Whether the factor is of a stiffness near the present one."""
         self._current = False
