@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from materials.interface import IntArray
 from materials.measures import FloatArray
-from materials.router import Evaluated, Router
+from materials.router import Router
+from materials.shared_points import Evaluated
 
 STRIDE = 1 << 40
 """More than there are points, so that increment × this + point id orders states."""
@@ -37,9 +38,9 @@ class WatchingRouter(Router):
 
     def settle(self) -> int:
         """Every answer stands; which are beyond trust is kept in mind."""
-        if self._fast is not None and self._last is not None:
+        if self._surrogate is not None and self._points.last is not None:
             with self._costs.spend("judging"):
-                self._beyond = ~self._fast.trusted()
+                self._beyond = ~self._surrogate.trusted()
             self._refused = int(np.count_nonzero(self._beyond))
         return 0
 
@@ -49,7 +50,7 @@ class WatchingRouter(Router):
         self._strayed |= self._beyond
         if not self.remembers:
             self._stray_ids.append(step * STRIDE + self.point_ids[self._beyond])
-            self._stray_gradients.append(self._gradient[self._beyond])
+            self._stray_gradients.append(self._points.past.gradient[self._beyond])
         return 0, 0
 
     def _pays(self) -> bool:
@@ -61,15 +62,15 @@ class WatchingRouter(Router):
 
         Without one it is trained on what is known, or on paths (p, s, g) of the exact material.
         """
-        if self._fast is None:
+        if self._surrogate is None:
             learning = self._learning
             if not learning.ask(lambda learner: learner.summary()["states"]):
                 with self._costs.spend("explored"):
-                    learning.solved(0, paths, np.ones(paths.shape[1]), self._solve_paths)
+                    learning.solved(0, paths, np.ones(paths.shape[1]), self._exact.along)
             with self._costs.spend("training"):
                 learning.train(0)
             self.bind(self.point_ids)
-        return self._fast is not None
+        return self._surrogate is not None
 
     def strays(self) -> int:
         """How many points of all ranks were beyond trust: once with memory, in every increment without. Collective."""
@@ -84,11 +85,11 @@ class WatchingRouter(Router):
         learning, dt = self._learning, None
         if self.remembers:
             rows = np.flatnonzero(self._strayed)
-            paths = np.stack([gradient[rows] for gradient in self._gradients], axis=1)
-            ids, dt = self.point_ids[rows], np.array(self._dts)
+            paths, dt = self._points.past.paths(rows), self._points.past.dt
+            ids = self.point_ids[rows]
         else:
             paths, ids = np.concatenate(self._stray_gradients)[:, None], np.concatenate(self._stray_ids)
         with self._costs.spend("explored"):
-            learning.catch_up(number, ids, paths, dt, self._solve_paths)
+            learning.catch_up(number, ids, paths, dt, self._exact.along)
         with self._costs.spend("training"):
             learning.train(number)

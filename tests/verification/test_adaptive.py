@@ -107,11 +107,12 @@ class Accepted:
         """Ask a cell at every point."""
         router = problem.materials["composite"]
         assert isinstance(router, Router)
-        assert isinstance(router._exact, RveMaterial)
-        exact = approach(RveMaterial(router._exact.cell, TIGHT), router.point_ids, router._gradient)
+        past = router._points.past
+        assert isinstance(router._exact.material, RveMaterial)
+        exact = approach(RveMaterial(router._exact.material.cell, TIGHT), router.point_ids, past.gradient)
         assert exact.known.all()
-        assert router._fast is not None
-        error = router._fast.error(router._flux, exact.flux[:, 0])
+        assert router._surrogate is not None
+        error = router._surrogate.error(past.flux, exact.flux[:, 0])
         surrogate = router.kinds() == Kind.SURROGATE
         self.error.extend(error[surrogate])
         self.difference.extend(error[~surrogate])
@@ -365,8 +366,8 @@ def test_switching_to_and_fro_leaves_the_cell_as_it_would_have_been() -> None:
         compared += rows.size
         np.testing.assert_allclose(answer.flux[rows], expected.flux[rows], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(answer.tangent[rows], expected.tangent[rows], rtol=1e-9, atol=1e-6)
-        assert isinstance(routed._exact, RveMaterial)
-        for name, values in routed._exact.state().items():
+        assert isinstance(routed._exact.material, RveMaterial)
+        for name, values in routed._exact.material.state().items():
             truth = cell.state()[name][rows]
             np.testing.assert_allclose(values, truth, atol=1e-9 * np.abs(truth).max(initial=1.0), err_msg=name)
     assert changes >= 40
