@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from materials.measures import FloatArray
 
+STRIP = 256
+"""Voxels that are worked on at once: many for the sake of vector instructions, few for that of the cache."""
+
 
 class Integration(StrEnum):
     """Where in a voxel the laws are evaluated."""
@@ -64,6 +67,13 @@ class Grid:
     def volume(self) -> float:
         """Volume of the cell."""
         return math.prod(self.size)
+
+    @property
+    def strip(self) -> int:
+        """Voxels of adjacent rows, along the last two axes, that are worked on at once."""
+        _, ny, nz = self.box
+        rows = max(h for h in range(1, ny + 1) if ny % h == 0 and (h == 1 or h * nz <= STRIP))
+        return rows * nz
 
     @cached_property
     def spacing(self) -> FloatArray:

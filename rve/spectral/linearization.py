@@ -66,12 +66,12 @@ def linearize_phase(  # type: ignore[no-untyped-def]
     """Evaluate the law of one phase at its voxels; 0, or the number of the first failed point + 1.
 
     With the gradient matrices B (q, g, k · block size) of a voxel and σ = σ(ḡ + B w): residual (block size, N) +=
-    ∫ Bᵀσ; absolute force += |the same, per voxel|; tangent (q, N / nz, kept, nz) = ∂σ/∂(gradient), by rows of nz
-    voxels, no volume in it; flux sum (g + 1,) += ∫ σ, the out-of-plane component last.
+    ∫ Bᵀσ; absolute force += |the same, per voxel|; tangent (q, N / width, kept, width) = ∂σ/∂(gradient), by
+    strips of voxels, no volume in it; flux sum (g + 1,) += ∫ σ, the out-of-plane component last.
     """
     n_points, g, n_local = matrices.shape
     block_size = fluctuation.shape[0]
-    nz = tangent.shape[3]
+    width = tangent.shape[3]
     gradient_space = rest_in_space.copy()
     flux_space = np.empty(rest_in_space.size)
     tangent_space = np.empty((rest_in_space.size, rest_in_space.size))
@@ -79,7 +79,7 @@ def linearize_phase(  # type: ignore[no-untyped-def]
     force = np.empty(n_local)
     for e in range(voxels.size):
         voxel = voxels[e]
-        row, z = voxel // nz, voxel % nz
+        strip, z = voxel // width, voxel % width
         for a in range(n_local):
             local[a] = fluctuation[a % block_size, nodes[voxel, a // block_size]]
             force[a] = 0.0
@@ -100,7 +100,7 @@ def linearize_phase(  # type: ignore[no-untyped-def]
                     force[a] += matrix[r, a] * flux
                 for s in range(r, g):
                     mean = tangent_space[components[r], components[s]] + tangent_space[components[s], components[r]]
-                    tangent[q, row, position[r, s], z] = 0.5 * mean
+                    tangent[q, strip, position[r, s], z] = 0.5 * mean
             if out_of_plane >= 0:
                 flux_sum[g] += point_volume * flux_space[out_of_plane]
         for a in range(n_local):
@@ -119,12 +119,11 @@ class Linearization:
         """Internal forces at the nodes, (block size, N); zero in equilibrium."""
         self.absolute_force = np.zeros_like(self.residual)
         """The same sum of absolute voxel forces: what a residual is measured against."""
-        nx, ny, nz = grid.box
-        self.tangent = np.zeros((len(grid.points), nx, ny, cell.packing.n_kept, nz))
-        """∂σ/∂(gradient) at every point, zero in voids: what a row of voxels needs lies together."""
+        strips = grid.n_voxels // grid.strip
+        self.tangent = np.zeros((len(grid.points), strips, cell.packing.n_kept, grid.strip))
+        """∂σ/∂(gradient) at every point, zero in voids: what a strip of voxels needs lies together."""
         self.flux_sum = np.zeros(measure.size + 1)
         """∫ flux, the out-of-plane component last, (g + 1,)."""
-        self._tangent_by_row = self.tangent.reshape(len(grid.points), nx * ny, cell.packing.n_kept, nz)
         matrices = gradient_matrices(cell)
         self._arguments = [_phase_arguments(cell, phase, matrices) for phase in cell.phases]
 
@@ -137,7 +136,7 @@ class Linearization:
             array.fill(0.0)
         field = fluctuation.reshape(self.residual.shape)
         for arguments, state, new_state in zip(self._arguments, rve.committed, rve.trial, strict=True):
-            sums = (self.residual, self.absolute_force, self._tangent_by_row, self.flux_sum)
+            sums = (self.residual, self.absolute_force, self.tangent, self.flux_sum)
             if linearize_phase(*arguments, gradient, dt, field, state, new_state, *sums):
                 return False
         return bool(np.isfinite(self.flux_sum).all() and np.isfinite(self.residual).all())

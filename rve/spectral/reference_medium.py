@@ -40,8 +40,8 @@ class ReferenceMedium:
         self._inverse: dict[torch.dtype, Tensor] = {}
 
     def average(self, tangents: Sequence[FloatArray]) -> None:
-        """Take the medium from the tangents of the cells, each (q, nx, ny, kept, nz)."""
-        means = np.stack([tangent.mean(axis=(0, 1, 2, 4)) for tangent in tangents])
+        """Take the medium from the tangents of the cells, each (q, N / width, kept, width)."""
+        means = np.stack([tangent.mean(axis=(0, 1, 3)) for tangent in tangents])
         mean = torch.from_numpy(means).to(self._pairs.device)[:, self._position]
         acoustic = torch.einsum("rik,crs,sjl->cikjl", self._pairs, mean, self._pairs)
         symbol = torch.einsum("cikjl,klf->cijf", acoustic, self._products)
@@ -68,10 +68,9 @@ class ReferenceMedium:
     def _transformed(self, forces: Tensor, inverse: Tensor) -> Tensor:
         spectrum = torch.fft.rfftn(forces, dim=(-3, -2, -1))
         parts = torch.view_as_real(spectrum).flatten(-4)
-        solved = torch.zeros_like(parts)
-        for i in range(parts.shape[2]):
-            for j in range(parts.shape[2]):
-                solved[:, :, i].addcmul_(inverse[:, None, i, j], parts[:, :, j])
+        solved = inverse[:, None, :, 0] * parts[:, :, :1]
+        for j in range(1, parts.shape[2]):
+            solved.addcmul_(inverse[:, None, :, j], parts[:, :, j : j + 1])
         fields = torch.view_as_complex(solved.reshape(*spectrum.shape, 2))
         return torch.fft.irfftn(fields, s=self._box, dim=(-3, -2, -1))
 

@@ -13,7 +13,7 @@ class Rest(NamedTuple):
     """The linearisation of a cell at rest. As long as no tangent differs from it, nothing has to be solved."""
 
     local_tangent: FloatArray
-    """At every point, (q, nx, ny, kept, nz)."""
+    """At every point, (q, N / width, kept, width)."""
     sensitivity: FloatArray
     """∂w/∂ḡ, (g, n)."""
     tangent: FloatArray

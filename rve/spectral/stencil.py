@@ -1,8 +1,8 @@
-"""The product of a cell's stiffness with nodal fields, row by row of voxels, without a matrix.
+"""The product of a cell's stiffness with nodal fields, strip by strip of voxels, without a matrix.
 
 In a voxel a nodal field has 2^d modes: its mean, its differences along the axes, and their products. A derivative at
 the integration point ξ is a sum of the modes that differ along its axis, weighted with the ξ of the other axes. Every
-step runs over a whole row of voxels at once, which the compiler turns into vector instructions.
+step runs over a whole strip of voxels at once, which the compiler turns into vector instructions.
 """
 
 import numpy as np
@@ -39,40 +39,64 @@ def _add_scaled(factor, r, source, row, target):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _to_voxels(r, nodes, sums, differences, voxels):  # type: ignore[no-untyped-def]
-    """From a row of nodes to the rows of sums and differences over the voxels between them; the last node is the first.
-
-    `nodes` has one more column, which is written.
-    """
+def _to_voxels(r, nodes, nz, sums, differences, voxels):  # type: ignore[no-untyped-def]
+    """From nodes to sums and differences over the voxels between them; each nz of them are a closed row."""
     n = voxels.shape[1]
-    nodes[r, n] = nodes[r, 0]
-    for z in range(n):
+    for z in range(n - 1):
         voxels[sums, z] = nodes[r, z + 1] + nodes[r, z]
-    for z in range(n):
+    for z in range(n - 1):
         voxels[differences, z] = nodes[r, z + 1] - nodes[r, z]
+    for start in range(0, n, nz):
+        end = start + nz - 1
+        voxels[sums, end] = nodes[r, start] + nodes[r, end]
+        voxels[differences, end] = nodes[r, start] - nodes[r, end]
 
 
 @jit
-def _to_nodes(sums, differences, voxels, r, nodes):  # type: ignore[no-untyped-def]
+def _to_nodes(sums, differences, voxels, nz, r, nodes):  # type: ignore[no-untyped-def]
     """The transpose of `_to_voxels`."""
     n = voxels.shape[1]
     for z in range(1, n):
         nodes[r, z] = (voxels[sums, z - 1] + voxels[sums, z]) + (voxels[differences, z - 1] - voxels[differences, z])
-    nodes[r, 0] = (voxels[sums, n - 1] + voxels[sums, 0]) + (voxels[differences, n - 1] - voxels[differences, 0])
+    for z in range(0, n, nz):
+        end = z + nz - 1
+        nodes[r, z] = (voxels[sums, end] + voxels[sums, z]) + (voxels[differences, end] - voxels[differences, z])
 
 
 @jit
-def _distribute(source, forces, k, i, x, next_x, y, next_y):  # type: ignore[no-untyped-def]
-    """The transpose of `_add_and_subtract`, to four rows of nodes."""
-    n = source.shape[1]
-    for z in range(n):
-        forces[k, i, x, y, z] += (source[0, z] - source[1, z]) + (source[3, z] - source[2, z])
-    for z in range(n):
-        forces[k, i, next_x, y, z] += (source[0, z] + source[1, z]) - (source[2, z] + source[3, z])
-    for z in range(n):
-        forces[k, i, x, next_y, z] += (source[0, z] - source[1, z]) + (source[2, z] - source[3, z])
-    for z in range(n):
-        forces[k, i, next_x, next_y, z] += (source[0, z] + source[1, z]) + (source[2, z] + source[3, z])
+def _gather(fields, k, i, x, next_x, first_row, n_rows, corners):  # type: ignore[no-untyped-def]
+    """The nodes at the corners of a strip's rows, without those along the last axis."""
+    ny, nz = fields.shape[3:]
+    for row in range(n_rows):
+        y, start = first_row + row, row * nz
+        next_y = y + 1 if y + 1 < ny else 0
+        for z in range(nz):
+            corners[0, start + z] = fields[k, i, x, y, z]
+        for z in range(nz):
+            corners[1, start + z] = fields[k, i, next_x, y, z]
+        for z in range(nz):
+            corners[2, start + z] = fields[k, i, x, next_y, z]
+        for z in range(nz):
+            corners[3, start + z] = fields[k, i, next_x, next_y, z]
+
+
+@jit
+def _distribute(source, n_rows, first_row, forces, k, i, x, next_x):  # type: ignore[no-untyped-def]
+    """The transpose of `_gather` and `_add_and_subtract`."""
+    ny, nz = forces.shape[3:]
+    for row in range(n_rows):
+        y, s = first_row + row, row * nz
+        next_y = y + 1 if y + 1 < ny else 0
+        for z in range(nz):
+            forces[k, i, x, y, z] += (source[0, s + z] - source[1, s + z]) + (source[3, s + z] - source[2, s + z])
+        for z in range(nz):
+            forces[k, i, next_x, y, z] += (source[0, s + z] + source[1, s + z]) - (source[2, s + z] + source[3, s + z])
+        for z in range(nz):
+            forces[k, i, x, next_y, z] += (source[0, s + z] - source[1, s + z]) + (source[2, s + z] - source[3, s + z])
+        for z in range(nz):
+            forces[k, i, next_x, next_y, z] += (source[0, s + z] + source[1, s + z]) + (
+                source[2, s + z] + source[3, s + z]
+            )
 
 
 @jit
@@ -100,40 +124,36 @@ def _tangent_forces(  # type: ignore[no-untyped-def]
 
     `first_axis` is the first axis with a derivative, 1 in the plane; `points` (q, 3) are the integration points, each
     of which stands for `point_volume`; `scale` (3,) is 1 / (4 · edge length of a voxel) by axis; `first`, `second`,
-    `factor` and `position` are those of `Packing`. With C as `tangent` (q, nx, ny, kept, nz), ḡ as `gradients` (k, g)
-    and u as `fields` (k, block size, nx, ny, nz), the results are written to `forces` and `flux_sums`, like u and ḡ.
+    `factor` and `position` are those of `Packing`. With C as `tangent` (q, N / width, kept, width), by strips of
+    `width` voxels, ḡ as `gradients` (k, g) and u as `fields` (k, block size, nx, ny, nz), the results are written to
+    `forces` and `flux_sums`, like u and ḡ.
     """
     n_fields, block_size, nx, ny, nz = fields.shape
     n_points, g, d = len(points), factor.size, 3 - first_axis
+    width = tangent.shape[3]
+    n_rows = width // nz
     bilinear = n_points > 1
-    n_rows = 4 if bilinear else 3
-    corners = np.empty((4, nz), fields.dtype)
-    nodes = np.zeros((4, nz + 1), fields.dtype)
-    modes = np.zeros((block_size * 8, nz), fields.dtype)
-    mode_forces = np.zeros((block_size * 8, nz), fields.dtype)
-    derivatives = np.empty((block_size * d, nz), fields.dtype)
-    strain = np.empty((g, nz), fields.dtype)
-    stress = np.empty((g, nz), fields.dtype)
-    columns = np.zeros((n_fields * g, nz), fields.dtype)
+    n_products = 4 if bilinear else 3
+    corners = np.empty((4, width), fields.dtype)
+    nodes = np.empty((4, width), fields.dtype)
+    modes = np.zeros((block_size * 8, width), fields.dtype)
+    mode_forces = np.zeros((block_size * 8, width), fields.dtype)
+    derivatives = np.empty((block_size * d, width), fields.dtype)
+    strain = np.empty((g, width), fields.dtype)
+    stress = np.empty((g, width), fields.dtype)
+    columns = np.zeros((n_fields * g, width), fields.dtype)
     forces[:] = 0.0
 
     for x in range(nx):
         next_x = x + 1 if x + 1 < nx else 0
-        for y in range(ny):
-            next_y = y + 1 if y + 1 < ny else 0
+        for first_row in range(0, ny, n_rows):
+            strip = (x * ny + first_row) // n_rows
             for k in range(n_fields):
                 for i in range(block_size):
-                    for z in range(nz):
-                        corners[0, z] = fields[k, i, x, y, z]
-                    for z in range(nz):
-                        corners[1, z] = fields[k, i, next_x, y, z]
-                    for z in range(nz):
-                        corners[2, z] = fields[k, i, x, next_y, z]
-                    for z in range(nz):
-                        corners[3, z] = fields[k, i, next_x, next_y, z]
+                    _gather(fields, k, i, x, next_x, first_row, n_rows, corners)
                     _add_and_subtract(corners, nodes)
-                    for m in range(n_rows):
-                        _to_voxels(m, nodes, 8 * i + m, 8 * i + 4 + m, modes)
+                    for m in range(n_products):
+                        _to_voxels(m, nodes, nz, 8 * i + m, 8 * i + 4 + m, modes)
                 mode_forces[:] = 0.0
 
                 for q in range(n_points):
@@ -159,20 +179,20 @@ def _tangent_forces(  # type: ignore[no-untyped-def]
                                     derivatives,
                                 )
                             else:
-                                for z in range(nz):
+                                for z in range(width):
                                     derivatives[row, z] = c * modes[m, z]
                     for r in range(g):
                         a, b, c = first[r], second[r], factor[r]
-                        for z in range(nz):
+                        for z in range(width):
                             strain[r, z] = gradients[k, r] + c * (derivatives[a, z] + derivatives[b, z])
                     for r in range(g):
-                        for z in range(nz):
+                        for z in range(width):
                             stress[r, z] = 0.0
                         for s in range(g):
                             kept = position[r, s]
-                            for z in range(nz):
-                                stress[r, z] += tangent[q, x, y, kept, z] * strain[s, z]
-                        for z in range(nz):
+                            for z in range(width):
+                                stress[r, z] += tangent[q, strip, kept, z] * strain[s, z]
+                        for z in range(width):
                             columns[k * g + r, z] += stress[r, z]
                     derivatives[:] = 0.0
                     for r in range(g):
@@ -192,12 +212,12 @@ def _tangent_forces(  # type: ignore[no-untyped-def]
                                 _add_scaled(c * c1 * c2, row, derivatives, m + m1 + m2, mode_forces)
 
                 for i in range(block_size):
-                    for m in range(n_rows):
-                        _to_nodes(8 * i + m, 8 * i + 4 + m, mode_forces, m, corners)
+                    for m in range(n_products):
+                        _to_nodes(8 * i + m, 8 * i + 4 + m, mode_forces, nz, m, corners)
                     if not bilinear:
-                        for z in range(nz):
+                        for z in range(width):
                             corners[3, z] = 0.0
-                    _distribute(corners, forces, k, i, x, next_x, y, next_y)
+                    _distribute(corners, n_rows, first_row, forces, k, i, x, next_x)
 
     for k in range(n_fields):
         for r in range(g):
@@ -217,7 +237,7 @@ def _signature(real: types.Float) -> Signature:
         index,  # second
         vector,  # factor
         places,  # position
-        field,  # tangent
+        types.Array(real, 4, "C"),  # tangent
         matrix,  # gradients
         field,  # fields
         field,  # forces

@@ -18,7 +18,7 @@ class Stiffness(Protocol):
     """Linearised forces and fluxes of c cells with k nodal fields each."""
 
     def hold(self, tangents: Sequence[FloatArray]) -> None:
-        """Take the tangents C of the cells, each (q, nx, ny, kept, nz); arrays on the host are not copied."""
+        """Take the tangents C of the cells, each (q, N / width, kept, width); arrays on the host are not copied."""
         ...
 
     def forces(self, fields: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,7 +74,7 @@ class TorchStiffness:
     def hold(self, tangents: Sequence[FloatArray]) -> None:
         """See `Stiffness`."""
         held = torch.from_numpy(np.stack(tangents)).to(self._tangent)
-        self._tangent = held.movedim(4, 2).flatten(3)
+        self._tangent = held.movedim(3, 2).flatten(3)
 
     def forces(self, fields: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
         """See `Stiffness`."""

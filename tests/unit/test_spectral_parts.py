@@ -28,8 +28,8 @@ def cell_of(physics: Physics, dimension: int, integration: Integration) -> Spect
 
 
 def random_tangent(cell: SpectralCell, seed: int) -> np.ndarray:
-    nx, ny, nz = cell.grid.box
-    return np.random.default_rng(seed).uniform(-1, 1, (len(cell.grid.points), nx, ny, cell.packing.n_kept, nz))
+    shape = (len(cell.grid.points), cell.grid.n_voxels // cell.grid.strip, cell.packing.n_kept, cell.grid.strip)
+    return np.random.default_rng(seed).uniform(-1, 1, shape)
 
 
 def random_fields(cell: SpectralCell, k: int, seed: int) -> torch.Tensor:
@@ -82,7 +82,7 @@ def test_the_stencil_is_the_assembled_matrix(physics: Physics, dimension: int, i
     cell = cell_of(physics, dimension, integration)
     grid, b, position = cell.grid, cell.measure.block_size, cell.packing.position
     tangent = random_tangent(cell, seed=4)
-    by_voxel = np.moveaxis(tangent, 4, 3).reshape(len(grid.points), grid.n_voxels, -1)
+    by_voxel = np.moveaxis(tangent, 3, 2).reshape(len(grid.points), grid.n_voxels, -1)
     matrix = np.zeros((b, grid.n_voxels, b, grid.n_voxels))
     for voxel, nodes in enumerate(grid.nodes):
         local = sum(
