@@ -52,11 +52,11 @@ def resolved(case: LocatedCase) -> dict[str, Any]:
 
 
 def _complete_method(rve: dict[str, Any]) -> None:
-    """Write out what only cells of one method have, and nothing of it for the others."""
+    """Write out what only cells of `fft` have, and nothing of it for the others, whose description is older."""
     if rve["method"] == "fft":
         rve["integration"] = rve["integration"] or DEFAULT_INTEGRATION
     else:
-        del rve["device"]
+        del rve["method"], rve["device"]
 
 
 def _without_null(value: Any) -> Any:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from solver.case.loading import load_case
+from solver.case.resolved import dump_yaml, resolved
 from solver.cli import BAD_INPUT, DONE, execute
 
 CELL = """
@@ -148,3 +150,18 @@ def test_a_device_that_is_not_there_is_refused(
     assert execute(["check", str(case)]) == BAD_INPUT
     (line,) = capsys.readouterr().err.splitlines()
     assert "rves.cell.device: torch finds no CUDA device on this machine; use cpu" in line
+
+
+def test_the_resolved_case_says_the_method_and_runs_again(tmp_path: Path) -> None:
+    case = load_case(write(tmp_path, PLATE))
+    again = tmp_path / "again.yaml"
+    again.write_text(dump_yaml(case), encoding="utf-8")
+    cell = resolved(load_case(again))["rves"]["cell"]
+    assert (cell["method"], cell["integration"], cell["device"]) == ("fft", "reduced", "cpu")
+    assert cell == resolved(case)["rves"]["cell"]
+
+
+def test_a_cell_of_finite_elements_is_described_as_before(tmp_path: Path) -> None:
+    """Datasets and models that are older than the key belong to the same cell."""
+    case = load_case(write(tmp_path, PLATE, ("    method: fft\n", "")))
+    assert resolved(case)["rves"]["cell"].keys().isdisjoint({"method", "integration", "device"})
