@@ -86,6 +86,8 @@ class EquilibriumSolver:
         linearization, rve = Linearization(self.cell), at_rest(self.cell)
         if not linearization.linearize(rve, rve.gradient, dt, rve.fluctuation):
             return None
+        if self._rest is not None and self._rest.holds(linearization.tangent):
+            return self._rest
         self._hold([linearization.tangent])
         sensitivity, tangent, failures = self._sensitivities(None, self.settings.tolerance)
         return None if failures[0] else Rest(linearization.tangent, sensitivity[0], tangent[0])
