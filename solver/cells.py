@@ -92,6 +92,8 @@ def _check_device(case: Case | CellCase, path: KeyPath, section: RveSection) -> 
     """There is torch, and the device that the case asks for."""
     try:
         import torch
+
+        import rve.spectral.material  # noqa: F401 - its kernels are compiled with all others, once per node
     except ModuleNotFoundError:
         text = "fft needs torch, which is not installed: pip install 'fe2[surrogates]', or use method fem"
         raise case.bad_input((*path, "method"), text) from None
