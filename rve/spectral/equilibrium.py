@@ -32,7 +32,7 @@ LOOSE = 0.1
 """Relative residual of the first linear system of a solve."""
 TIGHT = 1e-6
 """Smallest relative residual that is asked of a linear system of Newton's method."""
-SENSITIVITY = 2e-5
+SENSITIVITY = 3e-5
 """Relative residual of the sensitivity; the tangent is good to its square."""
 SINGLE = 1e-5
 """Relative residual that conjugate gradients are led to in single precision, before they start anew from the double."""
@@ -216,15 +216,16 @@ class EquilibriumSolver:
         g, cells = self.cell.measure.size, self._n_held
         unit = torch.eye(g, dtype=torch.float64, device=self._device).expand(cells, g, g).contiguous()
         fields = torch.zeros((cells, g, *self._shape), dtype=unit.dtype, device=self._device)
-        side = -self._stiffness.forces(fields, unit)[0]
+        loads, means = self._stiffness.forces(fields, unit)
+        side = -loads
         if start is not None:
             fields = torch.from_numpy(start).to(self._device).reshape(fields.shape)
         norm = norm_of(side, self._medium.solve(side))
         largest = norm.amax(dim=1, keepdim=True)
         solution = self._conjugate_gradients(side, fields, tolerance * largest.expand_as(norm))
-        forces, fluxes = self._stiffness.forces(solution.fields, unit)
-        remaining = torch.einsum("ck...,cl...->ckl", solution.fields.flatten(2), forces.flatten(2))
-        tangents = ((fluxes + remaining) / self.cell.volume).cpu().numpy()
+        # ∫ (1 + BS)ᵀ C (1 + BS) = ∫ C + Sᵀ (L + K S) + Lᵀ S, with L + K S what is left of the linear systems.
+        relaxed = torch.einsum("ckn,cln->ckl", solution.fields.flatten(2), (loads - solution.residual).flatten(2))
+        tangents = ((means + relaxed) / self.cell.volume).cpu().numpy()
         tangents = 0.5 * (tangents + tangents.swapaxes(1, 2))
         unsolved = (solution.norm > 1e-3 * largest).any(dim=1).tolist()
         reasons = []
@@ -248,7 +249,7 @@ class EquilibriumSolver:
         norm = norm_of(residual, self._medium.solve(residual))
         while (norm > target).any():
             scale = torch.where(norm > target, norm, 1.0)
-            reached = torch.where(norm > target, (0.7 * target / scale).clamp(min=SINGLE), torch.inf)
+            reached = torch.where(norm > target, (0.9 * target / scale).clamp(min=SINGLE), torch.inf)
             inner = conjugate_gradients(
                 lambda x: self._single.forces(x, none_single)[0],
                 self._medium.solve,
