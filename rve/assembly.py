@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from materials.compilation import LawPointer
 from materials.gradient_matrix import gradient_kind
 from materials.measures import FloatArray
 from rve.cell import Cell, Phase
 from rve.kernels import assemble_phase
+from rve.law_call import law_arguments
 from rve.traction import IndexArray
 
 
@@ -88,20 +88,6 @@ class Assembly:
 
 def phase_arguments(cell: Cell, phase: Phase, dofs: IndexArray, scatter: IndexArray) -> tuple[Any, ...]:
     """The constant arguments of `assemble_phase`: law, packing of the measure, and the tables of the phase."""
+    kind = int(gradient_kind(cell.measure))
     tables = (phase.tables.gradients, phase.tables.mean, phase.tables.weights)
-    return (*law_arguments(cell, phase), cell.symmetric, *tables, dofs, scatter)
-
-
-def law_arguments(cell: Cell, phase: Phase) -> tuple[Any, ...]:
-    """The constant arguments by which an element kernel asks the law of a phase: law, packing of the measure, B-bar."""
-    measure = cell.measure
-    has_out_of_plane = measure.out_of_plane_name is not None
-    return (
-        LawPointer(phase.law.point),
-        phase.law.parameters(),
-        measure.components_in_space,
-        measure.in_space.rest,
-        measure.in_space.index_pairs.index((2, 2)) if has_out_of_plane else -1,
-        int(gradient_kind(measure)),
-        cell.bbar,
-    )
+    return (*law_arguments(phase.law, cell.measure), kind, cell.bbar, cell.symmetric, *tables, dofs, scatter)

@@ -3,36 +3,28 @@
 import numpy as np
 from numba import types
 
-from materials.compilation import LAW_TYPE, kernel
+from materials.compilation import kernel
 from materials.gradient_matrix import fill_gradient_matrix
-
-_i8 = types.int64
-_f8 = types.float64
-_f8_1d = types.Array(types.float64, 1, "C")
-_f8_2d = types.Array(types.float64, 2, "C")
+from rve.law_call import F8, F8_1D, F8_2D, F8_3D, F8_4D, I4_2D, I8, LAW_ARGUMENTS
 
 ELASTIC_SIGNATURE = types.int64(
-    LAW_TYPE,
-    _f8_1d,  # parameters
-    types.Array(types.int64, 1, "C"),  # components in space
-    _f8_1d,  # rest in space
-    _i8,  # position of the out-of-plane component in space, or -1
-    _i8,  # gradient kind
+    *LAW_ARGUMENTS,
+    I8,  # gradient kind
     types.boolean,  # bbar
-    types.Array(types.float64, 4, "C"),  # shape gradients
-    types.Array(types.float64, 3, "C"),  # mean gradients
-    _f8_2d,  # weights
-    types.Array(types.int32, 2, "C"),  # dofs
-    _i8,  # first element
-    _i8,  # element after the last
-    _f8_1d,  # macroscopic gradient
-    _f8,  # dt
-    _f8_1d,  # fluctuation
-    _f8_2d,  # committed state
-    _f8_2d,  # trial state
-    _f8_1d,  # residual
-    _f8_1d,  # absolute force
-    _f8_1d,  # flux sum
+    F8_4D,  # shape gradients
+    F8_3D,  # mean gradients
+    F8_2D,  # weights
+    I4_2D,  # dofs
+    I8,  # first element
+    I8,  # element after the last
+    F8_1D,  # macroscopic gradient
+    F8,  # dt
+    F8_1D,  # fluctuation
+    F8_2D,  # committed state
+    F8_2D,  # trial state
+    F8_1D,  # residual
+    F8_1D,  # absolute force
+    F8_1D,  # flux sum
 )
 
 ELASTIC = -1

@@ -1,17 +1,20 @@
 """The elastic shortcut: a cell in which no state changes is answered by one factorisation for all cells of the kind."""
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
+from materials.gradient_matrix import gradient_kind
 from materials.measures import FloatArray
 from rve.answer import Condensed, Equilibrium
-from rve.assembly import Assembly, law_arguments
+from rve.assembly import Assembly
 from rve.bordered_factorization import cell_factorization
-from rve.cell import Cell
+from rve.cell import Cell, Phase
 from rve.elastic_kernel import ELASTIC, elastic_phase
 from rve.equilibrium import largest, relative, round_off
 from rve.instance import Instance
+from rve.law_call import law_arguments
 from rve.newton_settings import NewtonSettings
 
 CORRECTIONS = 2
@@ -55,12 +58,7 @@ class ElasticShortcut:
         self._absolute_force = np.zeros(n)
         self._flux_sum = np.zeros(g + 1)
         self._correction = np.zeros(n)
-        tables = [
-            (phase.tables.gradients, phase.tables.mean, phase.tables.weights, phase.dofs) for phase in cell.phases
-        ]
-        self._arguments = [
-            (*law_arguments(cell, phase), *table) for phase, table in zip(cell.phases, tables, strict=True)
-        ]
+        self._arguments = [_arguments(cell, phase) for phase in cell.phases]
         self._first = np.concatenate([[0], np.cumsum([phase.elements.size for phase in cell.phases])])
 
     def solve(self, rve: Instance, gradient: FloatArray, dt: float) -> tuple[Equilibrium, Condensed] | None:
@@ -127,3 +125,10 @@ class ElasticShortcut:
             self._flux_sum,
         )
         return flowing
+
+
+def _arguments(cell: Cell, phase: Phase) -> tuple[Any, ...]:
+    """The constant arguments of `elastic_phase`."""
+    kind = int(gradient_kind(cell.measure))
+    tables = (phase.tables.gradients, phase.tables.mean, phase.tables.weights, phase.dofs)
+    return (*law_arguments(phase.law, cell.measure), kind, cell.bbar, *tables)

@@ -3,47 +3,33 @@
 import numpy as np
 from numba import types
 
-from materials.compilation import LAW_TYPE, kernel
+from materials.compilation import kernel
 from materials.gradient_matrix import fill_gradient_matrix
-
-_i8 = types.int64
-_f8 = types.float64
-_i4_1d = types.Array(types.int32, 1, "C")
-_i4_2d = types.Array(types.int32, 2, "C")
-_i4_3d = types.Array(types.int32, 3, "C")
-_i8_1d = types.Array(types.int64, 1, "C")
-_f8_1d = types.Array(types.float64, 1, "C")
-_f8_2d = types.Array(types.float64, 2, "C")
-_f8_3d = types.Array(types.float64, 3, "C")
-_f8_4d = types.Array(types.float64, 4, "C")
+from rve.law_call import F8, F8_1D, F8_2D, F8_3D, F8_4D, I4_2D, I4_3D, I8, LAW_ARGUMENTS
 
 ASSEMBLE_SIGNATURE = types.int64(
-    LAW_TYPE,
-    _f8_1d,  # parameters
-    _i8_1d,  # components in space
-    _f8_1d,  # rest in space
-    _i8,  # position of the out-of-plane component in space, or -1
-    _i8,  # gradient kind
+    *LAW_ARGUMENTS,
+    I8,  # gradient kind
     types.boolean,  # bbar
     types.boolean,  # symmetric
-    _f8_4d,  # shape gradients
-    _f8_3d,  # mean gradients
-    _f8_2d,  # weights
-    _i4_2d,  # dofs
-    _i4_3d,  # scatter
-    _f8_1d,  # macroscopic gradient
-    _f8,  # dt
-    _f8_1d,  # fluctuation
-    _f8_2d,  # committed state
-    _f8_2d,  # trial state
-    _f8_1d,  # residual
-    _f8_1d,  # absolute force
-    _f8_1d,  # matrix values
-    _f8_2d,  # flux sensitivity
-    _f8_2d,  # force sensitivity
-    _f8_2d,  # element flux
-    _f8_1d,  # flux sum
-    _f8_2d,  # tangent sum
+    F8_4D,  # shape gradients
+    F8_3D,  # mean gradients
+    F8_2D,  # weights
+    I4_2D,  # dofs
+    I4_3D,  # scatter
+    F8_1D,  # macroscopic gradient
+    F8,  # dt
+    F8_1D,  # fluctuation
+    F8_2D,  # committed state
+    F8_2D,  # trial state
+    F8_1D,  # residual
+    F8_1D,  # absolute force
+    F8_1D,  # matrix values
+    F8_2D,  # flux sensitivity
+    F8_2D,  # force sensitivity
+    F8_2D,  # element flux
+    F8_1D,  # flux sum
+    F8_2D,  # tangent sum
 )
 
 

@@ -5,39 +5,29 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from materials.compilation import LAW_TYPE, LawPointer, kernel
+from materials.compilation import kernel
 from materials.gradient_matrix import fill_gradient_matrix, gradient_kind
 from materials.measures import FloatArray
 from rve.instance import Instance
+from rve.law_call import F8, F8_1D, F8_2D, F8_3D, F8_4D, I4_2D, I8_1D, I8_2D, LAW_ARGUMENTS, law_arguments
 from rve.spectral.cell import Phase, SpectralCell
 
-_i8 = types.int64
-_f8 = types.float64
-_f8_1d = types.Array(types.float64, 1, "C")
-_f8_2d = types.Array(types.float64, 2, "C")
-_f8_3d = types.Array(types.float64, 3, "C")
-_f8_4d = types.Array(types.float64, 4, "C")
-
 LINEARIZE_SIGNATURE = types.int64(
-    LAW_TYPE,
-    _f8_1d,  # parameters
-    types.Array(types.int64, 1, "C"),  # components in space
-    _f8_1d,  # rest in space
-    _i8,  # position of the out-of-plane component in space, or -1
-    _f8_3d,  # gradient matrices
-    _f8,  # volume of a point
-    types.Array(types.int64, 1, "C"),  # voxels
-    types.Array(types.int32, 2, "C"),  # nodes
-    types.Array(types.int64, 2, "C"),  # position of the tangent's components
-    _f8_1d,  # macroscopic gradient
-    _f8,  # dt
-    _f8_2d,  # fluctuation
-    _f8_2d,  # committed state
-    _f8_2d,  # trial state
-    _f8_2d,  # residual
-    _f8_2d,  # absolute force
-    _f8_4d,  # tangent
-    _f8_1d,  # flux sum
+    *LAW_ARGUMENTS,
+    F8_3D,  # gradient matrices
+    F8,  # volume of a point
+    I8_1D,  # voxels
+    I4_2D,  # nodes
+    I8_2D,  # position of the tangent's components
+    F8_1D,  # macroscopic gradient
+    F8,  # dt
+    F8_2D,  # fluctuation
+    F8_2D,  # committed state
+    F8_2D,  # trial state
+    F8_2D,  # residual
+    F8_2D,  # absolute force
+    F8_4D,  # tangent
+    F8_1D,  # flux sum
 )
 
 
@@ -153,14 +143,8 @@ def gradient_matrices(cell: SpectralCell) -> FloatArray:
 
 def _phase_arguments(cell: SpectralCell, phase: Phase, matrices: FloatArray) -> tuple[Any, ...]:
     """The constant arguments of `linearize_phase`."""
-    measure = cell.measure
-    has_out_of_plane = measure.out_of_plane_name is not None
     return (
-        LawPointer(phase.law.point),
-        phase.law.parameters(),
-        measure.components_in_space,
-        measure.in_space.rest,
-        measure.in_space.index_pairs.index((2, 2)) if has_out_of_plane else -1,
+        *law_arguments(phase.law, cell.measure),
         matrices,
         cell.grid.point_volume,
         phase.voxels,
