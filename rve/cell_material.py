@@ -11,7 +11,7 @@ from materials.interface import IntArray, Kind, Material
 from materials.law import Law
 from materials.measures import FloatArray, Measure
 from rve.answer import Equilibrium
-from rve.instance import Instance
+from rve.instance import NOWHERE, Instance
 
 
 class PhaseKind(Protocol):
@@ -97,7 +97,7 @@ class CellMaterial(Material):
         self._last_fluctuation = np.zeros((count, n))
         self._last_gradient = self._gradient.copy()
         self._sensitivity = np.zeros((count, g, n))
-        self._flowing = np.zeros(count, dtype=np.int64)
+        self._flowing = np.full(count, NOWHERE, dtype=np.int64)
         self._outcomes: list[Equilibrium | None] = [None] * count
 
     @property

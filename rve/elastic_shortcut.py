@@ -13,7 +13,7 @@ from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell, Phase
 from rve.elastic_kernel import ELASTIC, elastic_phase
 from rve.equilibrium import largest, relative, round_off
-from rve.instance import Instance
+from rve.instance import NOWHERE, Instance
 from rve.law_call import law_arguments
 from rve.newton_settings import NewtonSettings
 
@@ -84,7 +84,7 @@ class ElasticShortcut:
                 rve.sensitivity[:] = self._sensitivity
                 flux = self._flux_sum.copy()
                 flux /= self._cell.volume
-                outcome = Equilibrium(True, 0, relative(residual, reference_force), reference_force)
+                outcome = Equilibrium(True, 1, relative(residual, reference_force), reference_force)
                 return outcome, Condensed(flux[:-1], self._tangent, float(flux[-1]))
             self._factorization.solve(self._residual, self._correction)
             candidate -= self._correction
@@ -93,6 +93,8 @@ class ElasticShortcut:
     def _flows_again(self, rve: Instance, gradient: FloatArray, dt: float, fluctuation: FloatArray) -> bool:
         """Whether a state changes in the element where one changed last: what is asked first, for it is cheap."""
         element = int(rve.flowing[0])
+        if element == NOWHERE:
+            return False
         phase = int(np.searchsorted(self._first, element, side="right")) - 1
         local = element - int(self._first[phase])
         return self._visit(phase, local, local + 1, rve, gradient, dt, fluctuation) != ELASTIC

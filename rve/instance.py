@@ -6,6 +6,9 @@ from typing import NamedTuple
 from materials.interface import IntArray
 from materials.measures import FloatArray
 
+NOWHERE = -1
+"""In place of an element that there is not."""
+
 
 class Instance(NamedTuple):
     """The committed state of one RVE, its trial state, and the iterate that the next solve starts from."""
@@ -27,7 +30,7 @@ class Instance(NamedTuple):
     reference_force: float
     """Largest assembled absolute internal force of the accepted increments."""
     flowing: IntArray
-    """Element, counted over the phases, in which a state was seen to change last, (1,)."""
+    """Element, counted over the phases, in which a state was seen to change last, (1,); `NOWHERE` if none was."""
 
     def predict(self, gradient: FloatArray) -> None:
         """Move the iterate to where its sensitivity expects the fluctuation at `gradient` (g,)."""

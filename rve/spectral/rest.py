@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from materials.measures import FloatArray
-from rve.instance import Instance
+from rve.instance import NOWHERE, Instance
 from rve.spectral.cell import SpectralCell
 
 
@@ -37,5 +37,5 @@ def at_rest(cell: SpectralCell) -> Instance:
         last_fluctuation=np.zeros(n),
         sensitivity=np.zeros((g, n)),
         reference_force=0.0,
-        flowing=np.zeros(1, dtype=np.int64),
+        flowing=np.full(1, NOWHERE, dtype=np.int64),
     )
