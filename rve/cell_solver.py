@@ -8,6 +8,7 @@ from rve.answer import Condensed, Equilibrium
 from rve.cell import Cell
 from rve.elastic_shortcut import ElasticShortcut, available
 from rve.equilibrium import EquilibriumSolver
+from rve.factorization import SingularStiffness
 from rve.instance import Instance
 from rve.newton_settings import NewtonSettings
 from rve.small_steps import lead_in_steps
@@ -28,6 +29,7 @@ class CellSolver:
         self._cell, self._settings, self._counters = cell, settings, counters
         self._equilibrium = EquilibriumSolver(cell, settings, counters)
         self._shortcut: ElasticShortcut | None = None
+        self._without_shortcut = not (settings.elastic_shortcut and available(cell))
 
     def answer(self, rve: Instance, gradient: FloatArray, dt: float, loose: float = 0.0) -> Answer:
         """Equilibrium of `rve` at `gradient` (g,) after `dt`, and the condensed answer; the iterate moves there.
@@ -56,6 +58,9 @@ class CellSolver:
         return Answer(equilibrium, self._equilibrium.condense(rve))
 
     def _elastic_shortcut(self) -> ElasticShortcut | None:
-        if self._shortcut is None and self._settings.elastic_shortcut and available(self._cell):
-            self._shortcut = ElasticShortcut(self._cell, self._settings, self._counters)
+        if self._shortcut is None and not self._without_shortcut:
+            try:
+                self._shortcut = ElasticShortcut(self._cell, self._settings, self._counters)
+            except SingularStiffness:  # the full solve says at each point what is wrong
+                self._without_shortcut = True
         return self._shortcut

@@ -13,6 +13,7 @@ from rve.bordered_factorization import cell_factorization
 from rve.cell import Cell, Phase
 from rve.elastic_kernel import ELASTIC, elastic_phase
 from rve.equilibrium import largest, relative, round_off
+from rve.factorization import SingularStiffness
 from rve.instance import NOWHERE, Instance
 from rve.law_call import law_arguments
 from rve.newton_settings import NewtonSettings
@@ -35,13 +36,18 @@ class ElasticShortcut:
     """
 
     def __init__(self, cell: Cell, settings: NewtonSettings, counters: Counter[str]) -> None:
-        """Factorise the cell at rest; `counters` receives what happened."""
+        """Factorise the cell at rest; `counters` receives what happened.
+
+        Raises:
+            SingularStiffness: at rest there is no answer, or the stiffness has no factorisation.
+        """
         n, g = cell.n_dofs, cell.measure.size
         self._cell, self._settings, self._counters = cell, settings, counters
         self._factorization = cell_factorization(cell, g, counters, settings.direct_solver)
         assembly = Assembly(cell, self._factorization.values)
         states = [np.tile(phase.law.initial_state(), (phase.n_points, 1)) for phase in cell.phases]
-        assembly.assemble(cell.measure.rest, 1.0, np.zeros(n), states, [state.copy() for state in states])
+        if not assembly.assemble(cell.measure.rest, 1.0, np.zeros(n), states, [state.copy() for state in states]):
+            raise SingularStiffness(assembly.refusal)
         self._factorization.refactor()
         self._stiffness = largest(assembly.values)
         self._sensitivity = np.zeros((g, n))

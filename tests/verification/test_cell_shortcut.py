@@ -10,6 +10,7 @@ from materials.laws.chaboche import BackStress
 from materials.laws.viscoelastic import MaxwellBranch
 from materials.measures import FloatArray, Measure, Physics
 from meshes.cells import CellGeometry
+from rve.factorization import SingularStiffness
 from rve.material import RveMaterial
 from tests.verification.cells import (
     PLASTIC,
@@ -153,3 +154,15 @@ def test_an_answer_survives_revert() -> None:
     assert relative_error(mine.flux, exact.flux) < 1e-9
     assert relative_error(mine.tangent, exact.tangent) < 1e-9
     assert short.statistics()["cell_shortcuts"] == 1
+
+
+def test_without_an_answer_at_rest_the_full_solve_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stiffness that has no factorisation at rest is no reason to fail elsewhere."""
+
+    def refuse(*_arguments: Any) -> None:
+        raise SingularStiffness("nothing holds it")
+
+    monkeypatch.setattr("rve.cell_solver.ElasticShortcut", refuse)
+    short, full = pair((PLASTIC, STIFF[Physics.SMALL_STRAIN]))
+    assert follow(short, full, elastic_walk(3, 5e-4, seed=1)) < 1e-12
+    assert "cell_shortcuts" not in short.statistics()
