@@ -57,6 +57,37 @@ def test_the_tangent_leaves_a_remainder_of_second_order(name: str, history: int)
     assert curved.any() != example.linear
 
 
+@pytest.mark.parametrize("name", [name for name, example in EXAMPLES.items() if example.law.linear_at_constant_state])
+def test_what_is_linear_at_constant_state_is_so_with_the_tangent_at_rest(name: str) -> None:
+    """From rest and after plastic flow: where a step leaves the state as it was, bit for bit, C_rest gives the flux."""
+    example = EXAMPLES[name]
+    measure = measure_of(example)
+    material = LawMaterial(example.law, measure)
+    material.bind(np.arange(N))
+    start = np.tile(measure.rest, (N, 1))
+    at_rest = material.evaluate(start, 1.0).tangent
+    tried = 0
+    for target in (0.01 * random_gradients(example, 5), random_gradients(example, 6)):
+        flux, state = material.evaluate(start, 1.0).flux, material.state()
+        step = 1e-3 * (random_gradients(example, 7) - measure.rest)
+        for sign in (-1.0, 1.0):
+            answer = material.evaluate(start + sign * step, 1.0)
+            material.commit()
+            after = material.state()
+            same = np.ones(N, dtype=bool)
+            for variable, values in state.items():
+                same &= (values == after[variable]).reshape(N, -1).all(axis=1)
+            material.restore(state)
+            expected = flux + sign * np.einsum("nij,nj->ni", at_rest, step)
+            assert np.abs(answer.flux - expected)[same].max(initial=0.0) < 1e-10 * np.abs(answer.flux).max()
+            np.testing.assert_array_equal(answer.tangent[same], at_rest[same])
+            tried += np.count_nonzero(same)
+        start = target
+        material.evaluate(start, 1.0)
+        material.commit()
+    assert tried >= 3 * N  # all at rest, and after flow those that turn back
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_small_reversal_is_elastic(name: str) -> None:
     """Back by a tenth of the last step and forth again, in no time: stress and state return, the tangent is symmetric.
