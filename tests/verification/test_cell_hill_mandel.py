@@ -29,12 +29,15 @@ def flux_from_boundary(field: MicroField, volume: float) -> FloatArray:
 @pytest.mark.parametrize(("name", "degree"), DEGREES)
 def test_work_and_flux_step_by_step(name: str, degree: int, physics: Physics, boundary: str, tmp_path: Path) -> None:
     example = CELLS[name]
-    if boundary == "traction" and example.generator == "voids":
-        pytest.skip("the voids cut the boundary")
     measure = Measure(physics, example.dimension)
     matrix = PLASTIC if physics is Physics.SMALL_STRAIN else SOFT[physics]
     laws = (matrix, *[STIFF[physics], matrix] * (example.phases // 2))[: example.phases]
-    cell = make_cell(measure, example.geometry(tmp_path), laws, example.element, degree, boundary=boundary)
+    geometry = example.geometry(tmp_path)
+    if boundary == "traction" and example.generator == "voids":
+        with pytest.raises(ValueError, match="cuts it"):
+            make_cell(measure, geometry, laws, example.element, degree, boundary=boundary)
+        return
+    cell = make_cell(measure, geometry, laws, example.element, degree, boundary=boundary)
     cell.bind(np.zeros(1, dtype=np.int64))
     amplitude = {Physics.SMALL_STRAIN: 0.01, Physics.FINITE_STRAIN: 0.1, Physics.HEAT: 1.0}[physics]
     before_gradient, before = measure.rest, None
