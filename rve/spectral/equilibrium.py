@@ -262,8 +262,9 @@ class EquilibriumSolver:
             residual = side - self._stiffness.forces(better, none)[0]
             previous, norm = norm, norm_of(residual, self._medium.solve(residual))
             if not inner.definite.all() or not bool((norm <= torch.maximum(0.1 * previous, target)).all()):
-                apply = lambda x: self._stiffness.forces(x, none)[0]  # noqa: E731
-                solution = conjugate_gradients(apply, self._medium.solve, side, fields, target)
+                solution = conjugate_gradients(
+                    lambda x: self._stiffness.forces(x, none)[0], self._medium.solve, side, fields, target
+                )
                 self._count(solution)
                 return solution
             fields = better
